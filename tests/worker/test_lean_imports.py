@@ -3,6 +3,10 @@
 import json
 import subprocess
 import sys
+from importlib.abc import Loader
+from types import ModuleType
+
+from tui.worker.lean_imports import _TransformersLoader
 
 PROGRAM = """
 import json, sys
@@ -37,3 +41,13 @@ def test_a_worker_loads_no_compiler_before_one_is_asked_for() -> None:
     assert LEFT_OUT & set(loaded) == set()
     assert same, "the names in the files of transformers, read once"
     assert (compiled, is_compiling) == ([2.0, 2.0], False)
+
+
+def test_a_transformers_that_reads_its_files_otherwise_is_imported_too() -> None:
+    class Empty(Loader):
+        def exec_module(self, module: ModuleType) -> None:
+            """There is no name in it."""
+
+    module = ModuleType("transformers.utils.import_utils")
+    _TransformersLoader(Empty()).exec_module(module)
+    assert not module.is_torch_distributed_available()

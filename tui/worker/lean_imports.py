@@ -24,6 +24,7 @@ _MASKS = f"{_DYNAMO}._trace_wrapped_higher_order_op"
 """What transformers makes attention masks with; it stands alone."""
 _MARKS = ("allow_in_graph", "assume_constant_result", "disable", "mark_static_address")
 _TRANSFORMERS = "transformers.utils.import_utils"
+_READER = "create_import_structure_from_path"
 _LEFT_OUT = ("is_scipy_available", "is_torch_distributed_available")
 
 
@@ -114,8 +115,9 @@ class _TransformersLoader(_OtherLoader):
         self._usual.exec_module(module)
         for name in _LEFT_OUT:
             setattr(module, name, _no)
-        reader = _by_folder(module.create_import_structure_from_path)
-        module.create_import_structure_from_path = reader  # type: ignore[attr-defined]
+        # Another version may read its files in another way.
+        if reader := getattr(module, _READER, None):
+            setattr(module, _READER, _by_folder(reader))
 
 
 def _no(*_: Any) -> bool:
