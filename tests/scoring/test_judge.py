@@ -14,6 +14,7 @@ from tui.scoring.judge import (
     judge_prompt,
     parse_dimension,
     parse_verdict,
+    prompt_language,
     read_reasons,
     read_verdicts,
 )
@@ -178,3 +179,11 @@ def test_kin() -> None:
     assert is_same_family("Qwen", ["llama", "qwen"])
     assert not is_same_family("", ["", "llama"])
     assert not is_same_family("glm", ["llama"])
+
+
+def test_a_judge_is_asked_in_the_language_of_the_questions() -> None:
+    assert prompt_language({"language": "zh"}, "en") == "zh"
+    odd: object
+    for odd in ("fr", "", None, 3, ["zh"]):
+        assert prompt_language({"language": odd}, "en") == "en"
+    assert prompt_language({}, "zh") == "zh"

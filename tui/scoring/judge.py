@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tui.events import Judged
 from tui.scoring.plain_text import strip_markdown
@@ -90,6 +91,13 @@ class JudgeVerdict:
             {name: [*said] for name, said in self.dimensions.items()},
             self.plain_text,
         )
+
+
+def prompt_language(questions: Mapping[str, Any], otherwise: str) -> str:
+    """In which language a judge is asked of a recorded question set: the set's own where there are
+    prompts in it."""
+    told = questions.get("language")
+    return told if isinstance(told, str) and told in _PROMPT else otherwise
 
 
 def is_flipped(verdicts: Sequence[str]) -> bool:

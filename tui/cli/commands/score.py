@@ -74,7 +74,10 @@ def score(
     ] = MAX_NEW_TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     lang: Annotated[
-        str | None, typer.Option(metavar="en|zh", help="Of the judge's prompt: en or zh.")
+        str | None,
+        typer.Option(
+            metavar="en|zh", help="Of the judge's prompt: en or zh; else that of the questions."
+        ),
     ] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
     yes: Yes = False,
@@ -85,7 +88,9 @@ def score(
     merged = merge_sessions([reader.read(path)])
     unread = False
     if judge:
-        job = _JudgeJob(path, merged, _rubric(rubric), plain_text, settings.screen.lang)
+        asked = merged.sources[0].recorded.header.questions
+        of_prompt = lang or judging.prompt_language(asked, settings.screen.lang)
+        job = _JudgeJob(path, merged, _rubric(rubric), plain_text, of_prompt)
         for reference_ in judge:
             with judge_model(reference_, settings, max_new_tokens, tell, yes) as model:
                 unread = not _judge_all(job, *model) or unread
