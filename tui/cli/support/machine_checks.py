@@ -64,7 +64,7 @@ def instructions(flags: frozenset[str]) -> Finding:
     known = [flag for flag in (*_VECTORS, *_BF16, *_INT8) if flag in flags]
     if flags & {"avx2", "asimd"}:
         return Finding("instructions", OK, " ".join(known))
-    step = "no AVX2: answers will be very slow, choose another instance"
+    step = "neither AVX2 nor NEON: answers will be very slow, choose another instance"
     return Finding("instructions", NOTE, " ".join(known) or "none known", step)
 
 
