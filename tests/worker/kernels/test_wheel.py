@@ -64,12 +64,37 @@ def test_one_wheel_is_for_every_platform_and_one_carries_the_kernels(
     assert f"tui/worker/kernels/prebuilt/{best}" in names[1]
 
 
-def test_the_same_source_makes_the_same_bytes(
-    wheels: dict[str, Path], python: Path, tmp_path: Path
+def copy_source(folder: Path) -> set[str]:
+    """What is kept under version control, copied with rights for its owner alone; the names."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a clone of the source")
+    names = set(listed.stdout.splitlines())
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+        (folder / name).chmod((ROOT / name).stat().st_mode & 0o700)
+    return names
+
+
+def build_all(python: Path, source: Path, folder: Path, umask: int, zone: str) -> dict[str, bytes]:
+    """The names of the sdist and the wheel of a source, and what is in them."""
+    pip(python, "install", "--quiet", "hatchling")
+    command = [str(python), "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d"]
+    variables = os.environ | {"TZ": zone, "SOURCE_DATE_EPOCH": "1577836800"}
+    subprocess.run([*command, str(folder)], check=True, cwd=source, env=variables, umask=umask)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_same_source_makes_the_same_bytes_in_another_folder(
+    python: Path, tmp_path: Path
 ) -> None:
-    given = ("wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
-    pip(python, *given, DUIBI_PREBUILT="1")
-    assert (tmp_path / wheels["1"].name).read_bytes() == wheels["1"].read_bytes()
+    """Also with other rights of the files, for another umask, and in another time zone."""
+    copy = tmp_path / "another place"
+    copy_source(copy)
+    made = build_all(python, ROOT, tmp_path / "made", 0o022, "UTC")
+    assert len(made) == 2
+    assert build_all(python, copy, tmp_path / "again", 0o077, "Asia/Shanghai") == made
 
 
 def test_the_source_holds_what_is_kept_under_version_control_and_nothing_else(
@@ -77,21 +102,17 @@ def test_the_source_holds_what_is_kept_under_version_control_and_nothing_else(
 ) -> None:
     """Names of ours in a folder of others, which lies beside them, are not ours."""
     copy = tmp_path / "copy"
-    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    if kept.returncode:
-        pytest.skip("not a clone of the source")
-    files = kept.stdout.splitlines()
-    for name in (*files, *(f"elsewhere/{name}" for name in ("README.md", "tui/a.py", "docs/b.md"))):
-        place = copy / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name if name in files else ROOT / "README.md", place)
+    names = copy_source(copy)
+    for name in ("README.md", "tui/a.py", "docs/b.md"):
+        (copy / "elsewhere" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / "README.md", copy / "elsewhere" / name)
     pip(python, "install", "--quiet", "hatchling")
     build = [str(python), "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path / "made")]
     subprocess.run(build, check=True, cwd=copy)
     (made,) = (tmp_path / "made").iterdir()
     with tarfile.open(made) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    assert held ^ set(files) == {"PKG-INFO"}
+    assert held ^ names == {"PKG-INFO"}
 
 
 def test_an_installed_wheel_replays_its_recordings_from_another_folder(
