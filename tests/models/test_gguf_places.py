@@ -104,6 +104,13 @@ def test_what_is_no_chat_model_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         ({"metadata": {"llama.rope.dimension_count": 7}}, "damaged"),
         ({"metadata": {"llama.expert_used_count": 7}}, "damaged"),
         (
+            {
+                "metadata": {"llama.expert_count": 2**31 - 1, "llama.expert_used_count": 2},
+                "more": {"blk.0.ffn_gate_inp.weight": (4, 64)},
+            },
+            "damaged",
+        ),
+        (
             {"metadata": {"llama.expert_count": 4}, "more": {"blk.0.ffn_gate_inp.weight": (4, 64)}},
             "damaged",
         ),

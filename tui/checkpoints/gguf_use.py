@@ -22,6 +22,7 @@ _NO_WORDS = ("none", "no_vocab")
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 """All that llama.cpp knows (llama-model.cpp)."""
 _MOST_LAYERS, _LEAST_CONTEXT, _MOST_CONTEXT = 1024, 16, 1 << 28
+_MOST_EXPERTS = 4096
 _EXPERTS = ("ffn_gate_inp", "_exps")
 """In the names of tensors of a mixture of experts."""
 
@@ -69,6 +70,8 @@ def _why_damaged(header: GgufHeader) -> str:
         return f"tells of {layers} layers"
     if experts and not has_experts:
         return f"tells of {experts} experts, and holds none"
+    if experts > _MOST_EXPERTS:
+        return f"tells of {experts} experts"
     if chosen > experts or (experts and not chosen):
         return f"chooses {chosen} of {experts} experts"
     if (turned := header.number("rope.dimension_count")) % 2:
