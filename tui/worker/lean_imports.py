@@ -67,7 +67,7 @@ class _DynamoLoader(_OtherLoader):
 
         def load(name: str) -> Any:
             if name.startswith("__"):
-                raise AttributeError(f"module {_DYNAMO!r} has no attribute {name!r}")
+                raise AttributeError(name)
             self.complete(module)
             return getattr(module, name)
 
