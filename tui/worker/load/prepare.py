@@ -210,8 +210,8 @@ def _prepare_quantised(
     merged = read_adapter(checkpoint.adapter).files if checkpoint.adapter else ()
     # Files of models without any of these stay valid.
     order += " buffers" if kept_weights.kept_buffers(empty) else ""
-    order += " own head" if spec.tied and not spec.config.tie_word_embeddings else ""
-    order += " shared layers" if len(getattr(empty, "all_tied_weights_keys", ())) > 1 else ""
+    order += " separated" if spec.tied and not spec.config.tie_word_embeddings else ""
+    order += " shared" if len(getattr(empty, "all_tied_weights_keys", ())) > 1 else ""
     place = quantised_cache.entry_folder(source, dtype, order, merged)
     before, made = place.exists(), False
 
