@@ -107,7 +107,7 @@ def rater_agreement(merged: MergedSessions) -> RaterAgreement:
     votes: dict[Hashable, list[int]] = {}
     for source in merged.sources:
         for answer in source.board.answers.values():
-            raters.update({rater for rater, _ in answer.ratings})
+            raters.update(list(dict.fromkeys(rater for rater, _ in answer.ratings)))
             for (_, dimension), given in answer.ratings.items():
                 stars.setdefault((source.index, answer.id, dimension), []).append(given)
         for (rater, *pair), choice in source.board.ballots.items():

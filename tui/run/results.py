@@ -176,7 +176,10 @@ def table_notes(board: Board) -> list[str]:
         said.append("; ".join([DISTURBED_NOTE, *reasons]))
     said += [note for model in board.models for note in _price_notes(board, model)]
     spent = [charge for model in board.models if (charge := charge_of(board, model))]
-    if any(f.is_estimated for f in figures) or any(one.is_estimated for one in spent):
+    # The lines of a run have the mark also where no figure of the table does; nothing was counted
+    # for answers that were pasted.
+    asked = [a for a in board.answers.values() if board.models[a.model].engine != "pasted"]
+    if any(answer.is_estimated for answer in asked) or any(one.is_estimated for one in spent):
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
         said.append(BATCHED_NOTE)
