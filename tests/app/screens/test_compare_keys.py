@@ -37,6 +37,14 @@ async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
         assert it.run.calls[-1:] == [("ask", None, "new", None, False)]
 
 
+async def test_a_new_question_stays_one_whatever_happens_while_it_is_typed() -> None:
+    async with comparing() as it:
+        await it.press("i", *"why", "enter", "f")
+        it.screen.after_events()
+        await it.press(*"new", "enter")
+        assert it.run.calls[-1:] == [("ask", None, "new", None, False)]
+
+
 async def test_prompt_history_and_leaving_it() -> None:
     async with comparing() as it:
         await it.press("i", *"one", "enter", "i", *"two", "enter", "i", "up", "up")

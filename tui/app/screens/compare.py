@@ -362,7 +362,7 @@ class CompareScreen(JudgingScreen):
 
     def action_prompt(self, free: bool) -> None:
         """Type: a further turn of this conversation, or a new question."""
-        self._new_question = free
+        self._new_question, self._known_questions = free, len(self.board.questions)
         self._show_placeholder()
         self.set_focus(self.prompt)
 
