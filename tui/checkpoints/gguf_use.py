@@ -34,6 +34,13 @@ def require_usable(file: str, header: GgufHeader) -> None:
     Raises:
         CheckpointError: ``unsupported`` or ``damaged``.
     """
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        # llama.cpp is given a name as UTF-8.
+        name = file.encode(errors="replace").decode()
+        message = f"{name}: the name is not UTF-8"
+        raise CheckpointError("unsupported", message, "rename the file") from None
     if why := _why_not_chat(header):
         raise CheckpointError(
             "unsupported", f"{file} cannot answer: it is {why}", "take a whole language model"

@@ -34,7 +34,7 @@ COMMANDS = {
     "models": "find, fetch and inspect models",
     "questions": "list, show and check question sets",
     "doctor": "what this machine can run, and what is wrong",
-    "help": "pages of the documentation: models, services, formats",
+    "help": "pages of the documentation: installing, services, formats",
     "completion": "what bash, zsh or fish reads to complete words",
 }
 """Name -> one line; the module is ``tui.cli.commands.NAME`` with a click ``command`` in it."""

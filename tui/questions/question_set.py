@@ -189,7 +189,9 @@ def _turns(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
         raise UserError(f"{place}: give either text or turns", 'e.g. text = "..."')
     given = [row["text"]] if "text" in row else row["turns"]
     if not isinstance(given, list | tuple) or not 1 <= len(given) <= MAX_TURNS:
-        raise UserError(f"{place}: turns must be a list of 1 to {MAX_TURNS} texts")
+        raise UserError(
+            f"{place}: turns must be a list of 1 to {MAX_TURNS} texts", 'e.g. ["...", "..."]'
+        )
     return tuple(_text(turn, f"{place}: turn {i + 1}") for i, turn in enumerate(given))
 
 

@@ -14,6 +14,7 @@ from tui.engines.local import LocalEngine, WorkerMemoryLimits
 from tui.engines.pasted import PastedAnswers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import foreign_files, paths
+from tui.host.errors import UserError
 from tui.models import default_dtype
 from tui.models.resolved import LOCAL, ResolvedModel
 from tui.options import RunOptions
@@ -25,6 +26,7 @@ MOST_OF_SEVERAL = 16
 cluster of their own."""
 _LOG_RETENTION_S = 7 * 86_400
 _MAX_TEMPLATE_BYTES = 1 << 20
+_TEMPLATE_WANTED = "give a file of a Jinja chat template"
 
 
 class EngineFactory:
@@ -82,9 +84,11 @@ class EngineFactory:
         path = self._options.chat_template
         if path is None:
             return ""
-        return foreign_files.read_text(
-            path, _MAX_TEMPLATE_BYTES, "give a file of a Jinja chat template"
-        )
+        text = foreign_files.read_text(path, _MAX_TEMPLATE_BYTES, _TEMPLATE_WANTED)
+        # To a worker no text means the checkpoint's own.
+        if not text.strip():
+            raise UserError(f"{path}: is empty", _TEMPLATE_WANTED)
+        return text
 
     def make_endpoint(self, model: ResolvedModel, threads: int) -> Engine:
         """A connection to a service."""

@@ -16,6 +16,13 @@ SHORT = ("--questions", "smoke", "--max-new-tokens", "4", "--greedy", "--no-meas
 MAMBA, WHOLE = 106_176, 114_752
 
 
+def test_an_empty_chat_template_is_not_passed_over(tmp_path: Path) -> None:
+    file, empty = write_gguf(tmp_path / "tiny.gguf"), tmp_path / "empty.jinja"
+    empty.write_text("\n")
+    code, _, told = in_this_process("run", str(file), *SHORT, "--chat-template", str(empty))
+    assert code == 2 and f"{empty}: is empty" in told and "Jinja chat template" in told
+
+
 def test_a_report_has_the_facts_of_their_headers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

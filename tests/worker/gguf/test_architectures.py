@@ -8,6 +8,7 @@ from gguf import GGMLQuantizationType
 
 from tests.support.small_architectures import ARCHITECTURES, write_architecture
 from tests.support.small_gguf import LAYERS, write_gguf
+from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.ggml_types import GgmlType
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_use import require_usable
@@ -60,3 +61,9 @@ def tokens_made(file: Path) -> int:
     server.complete(order, take)
     assert told[-1]["choices"][0]["finish_reason"] == "length"
     return int(told[-1]["usage"]["completion_tokens"])
+
+
+def test_a_name_that_is_no_utf8_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "bad\udcff.gguf")
+    with pytest.raises(CheckpointError, match=r"^bad\?\.gguf: the name is not UTF-8$"):
+        require_usable(file.name, read_header(file))

@@ -53,7 +53,8 @@ def check(
         except UserError as error:
             worst = error.exit_code
             tell(f"duibi: {error.message}")
-            tell(f"  -> {error.next_step}")
+            if error.next_step:
+                tell(f"  -> {error.next_step}")
             continue
         turns = sum(len(question.turns) for question in chosen.questions)
         said = f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"
