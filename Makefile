@@ -1,7 +1,7 @@
 # make run        the program: a recording at the first start, then what there is to compare
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
-# make versions   the tests of the core with other Pythons and other versions of its packages
+# make versions   tests with other Pythons and other versions of the packages (WHOLE=1: more)
 # make campaigns  faults and hostile input by the thousand
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,10 +32,10 @@ test: $(VENV)/.ready-dev
 slow: $(VENV)/.ready-dev $(VENV)/.peers
 	$(BIN)/python -m pytest $(APART) -m slow --timeout 900
 
-# Of the packages of the core the lowest and the newest, with every Python that is at hand.
+# The lowest and the newest packages, with every Python that is at hand.
 versions: $(VENV)/.ready-dev
 	$(INSTALL) uv
-	$(BIN)/python -m tests.support.versions $(VENV)/versions
+	$(BIN)/python -m tests.support.versions $(VENV)/versions $(if $(WHOLE),--whole)
 
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures

@@ -1,23 +1,56 @@
-"""The tests that need no model, with every Python at hand and with the lowest and the newest
-versions of what the core is made of: ``python -m tests.support.versions [FOLDER]``.
+"""Tests with other Pythons, and with the lowest and the newest versions of what the program is
+made of: ``python -m tests.support.versions FOLDER [--whole]``.
 
-Each has an environment of its own in FOLDER, made by uv, in which only the core is installed.
+Each has an environment of its own in FOLDER, made by uv. The ends have to pass most: the lowest
+versions of all extras with the oldest Python at hand, and, with ``--whole``, the newest with
+Debian's newest Python and torch. The Pythons between pass those of the core.
 """
 
+import functools
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support import debian
+from tests.support.debian import NotHereError
+
 ROOT = Path(__file__).parents[2]
-TESTS = ("sessions", "scoring", "questions", "text", "reports", "test_board.py", "test_events.py")
+CORE = ("sessions", "scoring", "questions", "text", "test_board.py", "test_events.py")
+AT_THE_ENDS = (
+    *(*CORE, "reports", "checkpoints", "engines/test_local.py", "worker/decode", "worker/gguf"),
+    "worker/load/test_families_golden.py",
+)
 TOOLS = (
     *("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "hypothesis", "html5lib"),
     *("pyte", "ptyprocess", "pexpect", "evalica", "scipy", "wcwidth", "python-docx", "resvg-py"),
 )
 LOWEST, NEWEST = "lowest-direct", "highest"
+CPU_TORCH = "https://download.pytorch.org/whl/cpu/torch/"
 _OLDEST, _LATEST = 11, 14
+_PARTS_OF_TORCH = ("torch", "torchgen", "functorch", "torch-*.dist-info")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A Python, which versions of its packages, and which tests it has to pass."""
+
+    python: str
+    minor: int
+    resolution: str
+    tests: tuple[str, ...] = CORE
+    has_extras: bool = False
+    torch: Path | None = None
+    """The packages of which a torch for the CPU is taken; None: from an index, if any."""
+
+    @property
+    def name(self) -> str:
+        """What is printed of it."""
+        return f"Python 3.{self.minor}, {self.resolution} versions"
 
 
 def interpreters() -> dict[int, str]:
@@ -35,30 +68,88 @@ def interpreters() -> dict[int, str]:
     return found
 
 
-def combinations(found: dict[int, str]) -> list[tuple[int, str]]:
-    """Which Pythons are tried with which versions: the lowest with the oldest alone."""
-    return [(min(found), LOWEST), *((minor, NEWEST) for minor in sorted(found))]
+def environments(found: dict[int, str]) -> list[Environment]:
+    """The lowest versions with the oldest of these alone, the newest with the others: with the
+    oldest, nearly these are what `make test` runs with."""
+    oldest, *others = sorted(found)
+    lowest = Environment(found[oldest], oldest, LOWEST, AT_THE_ENDS, True)
+    return [lowest, *(Environment(found[minor], minor, NEWEST) for minor in others)]
 
 
-def install(python: str, resolution: str, folder: Path) -> bool:
+def newest(folder: Path) -> Environment:
+    """Debian's newest Python, with its torch: the usual index has none for the CPU.
+
+    Raises:
+        NotHereError: With the reason.
+
+    """
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "none")
+    wanted = ("python3-torch", "libopenblas0-pthread")
+    made = debian.unpack(folder, "testing", machine, wanted)
+    return Environment(str(made.path), made.minor, NEWEST, AT_THE_ENDS, True, made.packages)
+
+
+@functools.cache
+def has_index_of_cpu_builds() -> bool:
+    """Whether PyTorch's own index is reached, which has old versions for the CPU too."""
+    try:
+        with urllib.request.urlopen(CPU_TORCH, timeout=10):
+            return True
+    except OSError:
+        return False
+
+
+def with_torch(wanted: Environment) -> Environment:
+    """Where its torch comes from, decided."""
+    if not wanted.has_extras or wanted.torch or has_index_of_cpu_builds():
+        return wanted
+    here = importlib.metadata.distribution("torch")
+    print(f"not tested here: the {wanted.resolution} torch (no index of CPU builds is reached)")
+    if wanted.minor != sys.version_info.minor:
+        return replace(wanted, has_extras=False, tests=CORE)
+    return replace(wanted, torch=Path(str(here.locate_file(""))))
+
+
+def needs_of_torch(packages: Path) -> list[str]:
+    """What a torch that lies among packages is installed with."""
+    (found,) = importlib.metadata.distributions(name="torch", path=[str(packages)])
+    return [need for need in found.requires or () if "extra ==" not in need]
+
+
+def install(wanted: Environment, folder: Path) -> bool:
     """Make an environment; False where that cannot be done, as without a package index."""
     uv = [sys.executable, "-m", "uv"]
-    into = ["--quiet", "--python", str(folder / "bin" / "python")]
-    core = ["--resolution", resolution, "--requirements", str(ROOT / "pyproject.toml")]
-    steps = [
-        [*uv, "venv", "--quiet", "--clear", "--python", python, str(folder)],
-        [*uv, "pip", "install", *into, *core],
-        # Any versions of these, and none of the core's changed for them.
-        [*uv, "pip", "install", *into, *TOOLS],
-    ]
-    return all(_run(step) for step in steps)
+    if not _run([*uv, "venv", "--quiet", "--clear", "--python", wanted.python, str(folder)]):
+        return False
+    into = [*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
+    if wanted.torch:
+        (site,) = folder.glob("lib/python3*/site-packages")
+        for part in _PARTS_OF_TORCH:
+            for path in wanted.torch.glob(part):
+                (site / path.name).symlink_to(path)
+        # It is there, and uv does not see it.
+        (folder / "no-torch.txt").write_text("torch ; python_version < '3'\n")
+        into += ["--override", str(folder / "no-torch.txt"), "--no-sources"]
+        into += needs_of_torch(wanted.torch)
+    project = ["--requirements", str(ROOT / "pyproject.toml")]
+    extras = ["--extra", "all"] if wanted.has_extras else []
+    if not _run([*into, "--resolution", wanted.resolution, *project, *extras]):
+        return False
+    # Any versions of the tools, and none of the others changed for them.
+    freeze = [*uv, "pip", "freeze", "--quiet", "--python", str(folder / "bin" / "python")]
+    kept = subprocess.run(freeze, capture_output=True, text=True, check=False).stdout
+    (folder / "kept.txt").write_text(kept)
+    tools = [*project, "--extra", "dev"] if wanted.has_extras else [*TOOLS]
+    itself = [*into, "--no-deps", "--editable", str(ROOT)]
+    return _run([*into, "--constraint", str(folder / "kept.txt"), *tools]) and _run(itself)
 
 
-def passes(folder: Path) -> bool:
+def passes(wanted: Environment, folder: Path) -> bool:
     """Run the tests in an environment; what they print goes to stdout."""
-    chosen = [str(ROOT / "tests" / name) for name in TESTS]
+    chosen = [str(ROOT / "tests" / name) for name in wanted.tests]
     python = str(folder / "bin" / "python")
-    return _run([python, "-m", "pytest", "-n", "4", "-m", "not slow", *chosen])
+    parallel = ["-n", "4", "--dist", "worksteal"]
+    return _run([python, "-m", "pytest", *parallel, "-m", "not slow", *chosen])
 
 
 def _run(step: list[str]) -> bool:
@@ -70,21 +161,28 @@ def _run(step: list[str]) -> bool:
 
 def main() -> int:
     """How many of them fail, at most 1."""
-    folder = Path(sys.argv[1] if sys.argv[1:] else ROOT / ".venv" / "versions")
-    found, failed, unmade = interpreters(), [], []
-    missing = [minor for minor in range(_OLDEST, _LATEST + 1) if minor not in found]
-    for minor, resolution in combinations(found):
-        name = f"Python 3.{minor}, {resolution} versions"
-        print(f"== {name}", flush=True)
-        made = folder / f"{minor}-{resolution}"
-        if not install(found[minor], resolution, made):
-            unmade.append(name)
-        elif not passes(made):
-            failed.append(name)
-    for name in unmade:
-        print(f"not tested here: no environment could be made with {name}")
-    for minor in missing:
-        print(f"not tested here: Python 3.{minor} is not at hand")
+    folder, is_whole = Path(sys.argv[1]), "--whole" in sys.argv[2:]
+    found, untested, failed = interpreters(), [], []
+    wanted = environments(found)
+    if is_whole:
+        try:
+            last = newest(folder / "debian")
+            wanted.append(last)
+            found[last.minor] = last.python
+        except NotHereError as why:
+            untested.append(f"Debian's newest Python ({why})")
+    else:
+        untested.append("Debian's newest Python (only with WHOLE=1)")
+    for one in map(with_torch, wanted):
+        print(f"== {one.name}", flush=True)
+        made = folder / f"{one.minor}-{one.resolution}"
+        if not install(one, made):
+            untested.append(f"{one.name} (no environment could be made)")
+        elif not passes(one, made):
+            failed.append(one.name)
+    untested += [f"Python 3.{m}" for m in range(_OLDEST, _LATEST + 1) if m not in found]
+    for what in untested:
+        print(f"not tested here: {what}")
     print("\n".join(f"FAILED with {name}" for name in failed) or "versions: none failed")
     return int(bool(failed))
 
