@@ -27,11 +27,14 @@ def removable_paths(ref: Reference) -> list[Path]:
     if ref.dtype:
         return _one_format(ref)
     found = _of_caches(ref)
-    if not found and ref.kind == "folder" and expand(ref.target).exists():
-        raise UserError(
-            f"{ref.target} is no model of a cache, but a folder of yours",
-            f"remove it yourself if you are sure: rm -r {ref.target}",
-        )
+    own = expand(ref.target)
+    if not found and ref.kind in ("folder", "gguf") and own.exists():
+        sure = "remove it yourself if you are sure: "
+        if own.is_dir():
+            message = f"{ref.target} is no model of a cache, but a folder of yours"
+            raise UserError(message, f"{sure}rm -r {ref.target}")
+        message = f"{ref.target} is no model of a cache, but a file of yours"
+        raise UserError(message, f"{sure}rm {ref.target}")
     if not any(map(_holds_files, found)):
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found

@@ -286,6 +286,15 @@ def test_rm_of_an_empty_folder_says_that_nothing_is_here(
     assert "nothing of demo is here" in capsys.readouterr().err
 
 
+def test_rm_of_a_file_of_ones_own_says_whose_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_gguf(tmp_path / "tiny.gguf")
+    assert run(["models", "rm", str(file), "--yes"]) == 2
+    assert "but a file of yours" in capsys.readouterr().err
+    assert file.exists()
+
+
 @pytest.mark.parametrize("root", [".", "models", "hub", "hub/models", "models/acme--Tiny/.."])
 def test_rm_takes_no_folder_of_several_models(
     root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
