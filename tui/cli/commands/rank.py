@@ -44,7 +44,7 @@ def rank_(
     found = _evidence(merged)
     if not found:
         raise UserError(
-            "nothing to rank by: no stars, no votes, no verdicts of a judge",
+            "nothing to rank by: stars, votes and verdicts of a judge are of no two models",
             f"`duibi rate {session[0]}`, or `duibi score {session[0]} --judge MODEL`",
         )
     labels = [column.label for column in merged.columns]
