@@ -11,50 +11,50 @@ from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.template_style import TemplateStyle, find_style, turn_ends
 
 LOOP = "{% for m in messages %}%s{% endfor %}{% if add_generation_prompt %}%s{% endif %}"
-CHATML = LOOP.replace("%s", "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n", 1).replace(
-    "%s", "<|im_start|>assistant\n"
+
+
+def _in_turn(turn: str, begin: str) -> str:
+    """A template that writes each message ``m`` as ``turn``, an answer from ``begin`` on."""
+    return LOOP.replace("%s", turn, 1).replace("%s", begin)
+
+
+CHATML = _in_turn(
+    "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n", "<|im_start|>assistant\n"
 )
 # As in Phi-3-mini when it came out: no branch for the system role.
-WITHOUT_SYSTEM = LOOP.replace(
-    "%s",
+WITHOUT_SYSTEM = _in_turn(
     "{% if m.role == 'user' %}<|user|>\n{{ m.content }}<|end|>\n"
     "{% elif m.role == 'assistant' %}<|assistant|>\n{{ m.content }}<|end|>\n{% endif %}",
-    1,
-).replace("%s", "<|assistant|>\n")
-PARTS = LOOP.replace(
-    "%s",
+    "<|assistant|>\n",
+)
+PARTS = _in_turn(
     "<|im_start|>{{ m.role }}\n{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}"
     "{% endif %}{% endfor %}<|im_end|>\n",
-    1,
-).replace("%s", "<|im_start|>assistant\n")
+    "<|im_start|>assistant\n",
+)
 REFUSES_SYSTEM = (
     "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     + WITHOUT_SYSTEM
 )
 # gpt-oss: an answer is several messages, each with an end of its own.
-CHANNELS = LOOP.replace(
-    "%s",
+CHANNELS = _in_turn(
     "<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>"
     "{{ m.content }}<|end|>",
-    1,
-).replace("%s", "<|start|>assistant")
-# GLM-4: the next role's token ends a turn.
-NEXT_ROLE = LOOP.replace("%s", "<|{{ m.role }}|>\n{{ m.content }}", 1).replace(
-    "%s", "<|assistant|>\n"
+    "<|start|>assistant",
 )
+# GLM-4: the next role's token ends a turn.
+NEXT_ROLE = _in_turn("<|{{ m.role }}|>\n{{ m.content }}", "<|assistant|>\n")
 THINKING = CHATML.replace("<|im_start|>assistant\n", "<|im_start|>assistant\n<think>\n")
-PARTS_OF_USERS = LOOP.replace(
-    "%s",
+PARTS_OF_USERS = _in_turn(
     "<|im_start|>{{ m.role }}\n{% if m.role == 'user' %}{% for c in m.content %}{{ c.text }}"
     "{% endfor %}{% else %}{{ m.content }}{% endif %}<|im_end|>\n",
-    1,
-).replace("%s", "<|im_start|>assistant\n")
-PARTS_OF_SYSTEM = LOOP.replace(
-    "%s",
+    "<|im_start|>assistant\n",
+)
+PARTS_OF_SYSTEM = _in_turn(
     "<|im_start|>{{ m.role }}\n{% if m.role == 'system' %}{{ m.content[0].text }}{% else %}"
     "{{ m.content }}{% endif %}<|im_end|>\n",
-    1,
-).replace("%s", "<|im_start|>assistant\n")
+    "<|im_start|>assistant\n",
+)
 LAST_ONLY = "[INST]{{ messages[-1].content }}[/INST]"
 FIRST_ONLY = "[INST]{{ messages[0].content }}[/INST]"
 DATED = (
@@ -74,12 +74,11 @@ NAMESPACE = (
 TOOLS = "{% if tools %}{{ tools | tojson }}{% endif %}" + CHATML.replace(
     "<|im_start|>{{", "{% if m.role == 'tool' %}{% continue %}{% endif %}<|im_start|>{{"
 )
-TRAINED = LOOP.replace(
-    "%s",
+TRAINED = _in_turn(
     "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
     "<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}\n",
-    1,
-).replace("%s", "<|im_start|>assistant\n")
+    "<|im_start|>assistant\n",
+)
 # What begins every message begins no answer by itself.
 BEGUN_ALIKE = "<s>" + CHATML.replace("<|im_start|>{{", "<s><|im_start|>{{")
 NEVER_BEGUN = CHATML.partition("{% if add_generation_prompt")[0]
