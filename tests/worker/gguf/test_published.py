@@ -1,5 +1,7 @@
 """A GGUF file as published, through a worker: llama.cpp computes, the events are ours."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -299,3 +301,21 @@ def test_a_vocabulary_that_ends_llama_cpp_is_refused_before(tmp_path: Path) -> N
         "damaged",
         "odd.gguf has the same token twice in its vocabulary",
     )
+
+
+def test_a_model_that_is_given_back_at_once_is_given_back(tmp_path: Path) -> None:
+    """llama.cpp's server never ends where it is ended before its loop has begun: one of some
+    hundred times."""
+    made = (
+        "import sys, pathlib; from tui.worker.gguf.llama_server import LlamaServer\n"
+        "for _ in range(40): LlamaServer(pathlib.Path(sys.argv[1]), 256, 1, 1, for_words=True)"
+    )
+    file = write_gguf(tmp_path / "tiny.gguf")
+    asked = [sys.executable, "-c", made, str(file)]
+    running = [subprocess.Popen(asked, stdin=subprocess.DEVNULL) for _ in range(4)]
+    try:
+        assert [one.wait(60) for one in running] == [0] * len(running)
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()

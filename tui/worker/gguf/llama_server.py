@@ -113,8 +113,7 @@ class LlamaServer:
             why = _printed_after(begin, _reason) or first_line(error)
             raise _failure(self._path, why) from None
         self._client = _Client(folder)
-        # To end a server that does not listen yet would take for ever.
-        self._client.post("/tokenize", {"content": ""})
+        self._client.wait_for_loop()
         self.placement = Placement()
         if gpu is not None:
             self.placement = read_placement(gpu, _printed_after(begin, layers_line))
@@ -217,6 +216,12 @@ class _Client(http.client.HTTPConnection):
         """See the base class."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(self._address)
+
+    def wait_for_loop(self) -> None:
+        """Wait until the loop of llama.cpp's server has begun: one that is ended before would
+        never end. It answers this question itself, and no other that costs as little."""
+        self.request("GET", "/lora-adapters")
+        self.getresponse().read()
 
     def post(self, path: str, order: dict[str, Any]) -> Any:
         """The JSON value that the server answers with.
