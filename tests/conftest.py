@@ -4,6 +4,7 @@ A run ends with what it computed with and what it could not test: a green one on
 not one on another.
 """
 
+import faulthandler
 import gc
 import os
 import resource
@@ -108,6 +109,18 @@ _HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DUIBI_HIDE_CPU_FLAGS")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KERNELS] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """The limit of pytest-timeout is a signal, which Python hears of: a test that waits within a
+    library would wait for ever. It ends its process, which says where it was."""
+    limit_s = item.config.getoption("timeout", None) or float(item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(2 * limit_s, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_finish() -> None:

@@ -9,6 +9,7 @@ Debian's newest Python and torch. The Pythons between pass those of the core.
 import functools
 import importlib.metadata
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ AT_THE_ENDS = (
     *(*CORE, "reports", "checkpoints", "engines/test_local.py", "worker/decode", "worker/gguf"),
     "worker/load/test_families_golden.py",
 )
+TESTS_WITHIN_S = 1500.0
 TOOLS = (
     *("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "hypothesis", "html5lib"),
     *("pyte", "ptyprocess", "pexpect", "evalica", "scipy", "wcwidth", "python-docx", "resvg-py"),
@@ -149,14 +151,19 @@ def passes(wanted: Environment, folder: Path) -> bool:
     chosen = [str(ROOT / "tests" / name) for name in wanted.tests]
     python = str(folder / "bin" / "python")
     parallel = ["-n", "4", "--dist", "worksteal"]
-    return _run([python, "-m", "pytest", *parallel, "-m", "not slow", *chosen])
+    return _run([python, "-m", "pytest", *parallel, "-m", "not slow", *chosen], TESTS_WITHIN_S)
 
 
-def _run(step: list[str]) -> bool:
+def _run(step: list[str], within_s: float | None = None) -> bool:
     # What is set for this environment is of no use in another.
     hidden = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     environ = {name: value for name, value in os.environ.items() if name not in hidden}
-    return subprocess.run(step, cwd=ROOT, env=environ, check=False).returncode == 0
+    try:
+        done = subprocess.run(step, cwd=ROOT, env=environ, check=False, timeout=within_s)
+    except subprocess.TimeoutExpired:
+        print(f"ended after {within_s:.0f} s: {shlex.join(step[:3])}", flush=True)
+        return False
+    return done.returncode == 0
 
 
 def main() -> int:
