@@ -20,7 +20,10 @@ PARALLEL := --numprocesses 4 --dist worksteal
 # process may take gigabytes.
 APART := --numprocesses 2 --dist loadscope
 
-.PHONY: run test slow versions screens campaigns check check-kernels dist format clean
+# What is in an environment is found by the folder that it was made in.
+MOVED := $(if $(wildcard $(VENV)/.ready),$(shell head -n 2 $(BIN)/duibi | grep -qF '$(abspath $(BIN))/' || echo moved))
+
+.PHONY: run test slow versions screens campaigns check check-kernels dist format clean moved
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -85,9 +88,13 @@ format: $(VENV)/.ready-dev
 clean:
 	rm -rf $(VENV) dist
 
+moved:
+	@echo "the folder was moved or copied: its environment is made again"
+	rm -rf $(VENV)
+
 # torch goes first and alone: asked for by another package without the pin, the newest
 # build with several gigabytes of CUDA libraries would be taken.
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "duibi needs Python 3.11 or newer: make run PYTHON=/path/to/python3.11"; exit 2; }
 ifeq ($(TORCH),installed)

@@ -204,6 +204,17 @@ def test_pages_are_printed_in_both_languages(capsys: pytest.CaptureFixture[str])
     assert "there is no page" in capsys.readouterr().err
 
 
+def test_help_of_a_command_is_what_the_command_says_of_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("run", "compare", "models"):
+        said = []
+        for line in (["help", name], [name, "--help"]):
+            assert cli.run_command_line(line) == 0
+            said.append(capsys.readouterr().out)
+        assert said[0] == said[1] and "Usage: duibi" in said[0]
+
+
 def test_versions_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command_line(["--version", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -119,8 +119,12 @@ def test_psutil_tells_of_processes_and_memory_what_proc_does(
     assert process.read_stat(1 << 30) is None and memory.process_memory(1 << 30) == (0, 0)
 
 
-def test_windows_is_told_where_it_runs() -> None:
-    code = "import sys; sys.platform = 'win32'; import tui.cli"
+@pytest.mark.parametrize(
+    ("lesser", "wanted"),
+    [("platform = 'win32'", "WSL"), ("version_info = (3, 10, 13)", "Python 3.11")],
+)
+def test_windows_and_an_old_python_are_told_what_is_needed(lesser: str, wanted: str) -> None:
+    code = f"import sys; sys.{lesser}; import tui.cli"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2 and "WSL" in done.stderr
+    assert done.returncode == 2 and wanted in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -113,6 +113,8 @@ def _dispatch(args: list[str]) -> int:
         first, args = "replay", ["replay", *args]
     if (code := fast_path.open_screen(args)) is not None:
         return code
+    if first == "help" and (named := args[1:2]) and named[0] in (*COMMANDS, COMPARE):
+        return _invoke(named[0], [*args[2:], "--help"])
     if first in COMMANDS:
         return _invoke(first, args[1:])
     _refuse_misspelt(args)
