@@ -103,12 +103,15 @@ def limited() -> Iterator[Callable[[int], None]]:
 
 
 _KERNELS = pytest.StashKey[set[str]]()
+_STDERR = pytest.StashKey[int]()
+"""Where pytest itself prints to: what a test prints is kept until it ends."""
 _HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DUIBI_HIDE_CPU_FLAGS")
 """What can keep a CPU from the instructions that it has."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KERNELS] = set()
+    config.stash[_STDERR] = os.dup(2)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -116,7 +119,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """The limit of pytest-timeout is a signal, which Python hears of: a test that waits within a
     library would wait for ever. It ends its process, which says where it was."""
     limit_s = item.config.getoption("timeout", None) or float(item.config.getini("timeout"))
-    faulthandler.dump_traceback_later(2 * limit_s, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(2 * limit_s, exit=True, file=item.config.stash[_STDERR])
     try:
         return (yield)
     finally:
