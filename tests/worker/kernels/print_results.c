@@ -160,8 +160,12 @@ static void print_operations(void) {
             for (int p = 0; p < PARTS; p++) {
                 const ipart x = ipart_load(ones), pairs = ipart_load(bytes + 64 / PARTS * p);
                 const ipart nibbles = dot4_high(dot4_low(pairs));
-                ipart sum = dot8(dot8_begin(sign * 127 * 4),
-                                 dot8_weights(bytes + 64 / PARTS * p), x);
+                int8_t inputs[16 * DOT8_INPUT_BYTES];
+                dot8_store(inputs, vi_set1(sign * 127));
+                ipart sum = dot8_begin(sign * 127 * 4);
+                for (int half = 0; half < DOT8_INPUT_BYTES; half++)
+                    sum = dot8(sum, dot8_weights(bytes + 64 / PARTS * p, half),
+                               ipart_set4(inputs + 4 * half));
                 memcpy(eight + 16 / PARTS * p, &sum, sizeof sum);
                 sum = dot4(ipart_zero(), nibbles, x);
                 for (int s = 1; s < 8; s++)

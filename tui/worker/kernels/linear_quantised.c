@@ -14,8 +14,8 @@ enum { COLUMNS = 2 * PARTS, OUTPUTS = HALF_TILE / PARTS };
  * where reading the weights takes the time, 8 bits are computed in the order in which they lie in
  * memory: no more columns than half a tile has. */
 enum {
-    ROWS_AT_ONCE = REGISTERS < 32 ? 8 : 4,
-    COLUMNS_AT_ONCE = REGISTERS < 32 ? 1 : PARTS == 1 ? 2 : 4,
+    ROWS_AT_ONCE = 4,
+    COLUMNS_AT_ONCE = REGISTERS < 32 || PARTS == 1 ? 2 : 4,
     FEW_COLUMNS = COLUMNS_AT_ONCE < PARTS ? COLUMNS_AT_ONCE : PARTS,
     MEMORY_BOUND_ROWS = 8
 };
@@ -27,29 +27,36 @@ _Atomic int duibi_stop = 0;
 
 /* Activations in 8 bits, group by group: all rows of group 0, then of group 1, ... */
 typedef struct {
-    int8_t *q;    /* [groups][rows][32] */
+    int8_t *q;    /* [groups][rows][32]; for weights of 8 bits in DOT8_INPUT_BYTES each */
     float *scale; /* [groups][rows] */
     int32_t *sum; /* [groups][rows]: of a group's q */
     float *float_sum; /* [groups][rows]: the same */
 } QuantisedRows;
 
+enum { GROUP8_BYTES = DUIBI_GROUP * DOT8_INPUT_BYTES };
+
 /* The 32 values of a row in a group, as number `at` of all. */
-static void quantise_group(const uint16_t *x, const QuantisedRows *to, int64_t at) {
+static void quantise_group(int bits, const uint16_t *x, const QuantisedRows *to, int64_t at) {
     vf a = load(x, 0, DUIBI_BF16), b = load(x, 16, DUIBI_BF16);
     /* Compared as integers, a NaN is larger than any number, so it is not lost. */
     vi magnitude = vi_max_unsigned(vi_and(vf_bits(a), vi_set1(0x7fffffff)),
                                    vi_and(vf_bits(b), vi_set1(0x7fffffff)));
-    uint32_t bits = vi_reduce_max_unsigned(magnitude);
+    uint32_t largest = vi_reduce_max_unsigned(magnitude);
     float max_abs;
-    memcpy(&max_abs, &bits, 4);
-    to->scale[at] = bits >= 0x7f800000u ? __builtin_nanf("") : max_abs / 127.0f;
-    vf inverse = vf_set1(max_abs > 1e-30f && bits < 0x7f800000u ? 127.0f / max_abs : 0.0f);
+    memcpy(&max_abs, &largest, 4);
+    to->scale[at] = largest >= 0x7f800000u ? __builtin_nanf("") : max_abs / 127.0f;
+    vf inverse = vf_set1(max_abs > 1e-30f && largest < 0x7f800000u ? 127.0f / max_abs : 0.0f);
     vi qa = vf_to_int(vf_mul(a, inverse));
     vi qb = vf_to_int(vf_mul(b, inverse));
     to->sum[at] = vi_reduce_add(vi_add(qa, qb));
     to->float_sum[at] = (float)to->sum[at];
-    vi_store8_signed(to->q + at * DUIBI_GROUP, qa);
-    vi_store8_signed(to->q + at * DUIBI_GROUP + 16, qb);
+    if (bits == 8) {
+        dot8_store(to->q + at * GROUP8_BYTES, qa);
+        dot8_store(to->q + at * GROUP8_BYTES + GROUP8_BYTES / 2, qb);
+    } else {
+        vi_store8_signed(to->q + at * DUIBI_GROUP, qa);
+        vi_store8_signed(to->q + at * DUIBI_GROUP + 16, qb);
+    }
 }
 
 /* Three bits of exponent and five of fraction, from 2^-7 to 2 - 2^-5. */
@@ -65,13 +72,6 @@ static inline vf decode_zeros(const uint8_t *codes) {
     return vf_mul(vf_from_int(whole), vf_set1(1.0f / 16));
 }
 
-/* Four inputs of a row, from step `s` of its group on, for each output. */
-INLINE ipart inputs(const QuantisedRows *a, int64_t at, int s) {
-    int32_t word;
-    memcpy(&word, a->q + at * DUIBI_GROUP + 4 * s, 4);
-    return ipart_set1(word);
-}
-
 /* Where a column lies in a half of `half_bytes`, after its step 0. */
 INLINE const uint8_t *column_weights(const uint8_t *w, int column, int half_bytes) {
     return w + column / PARTS * half_bytes + column % PARTS * (64 / PARTS);
@@ -81,20 +81,24 @@ INLINE const uint8_t *column_weights(const uint8_t *w, int column, int half_byte
  * acc[rows][32]. rows and columns are compile-time constants after inlining. */
 INLINE void group8(const uint8_t *w, const QuantisedRows *a, int64_t at, int rows, int column,
                    int columns, float *acc) {
+    const int8_t *q = a->q + at * GROUP8_BYTES;
+    OPAQUE(q);
     ipart d[ROWS_AT_ONCE][COLUMNS_AT_ONCE];
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++)
             d[r][c] = dot8_begin(a->sum[at + r]);
-    for (int s = 0; s < 8; s++) {
-        ipart v[COLUMNS_AT_ONCE];
-        for (int c = 0; c < columns; c++)
-            v[c] = dot8_weights(column_weights(w, column + c, 512) + 64 * s);
-        for (int r = 0; r < rows; r++) {
-            const ipart x = inputs(a, at + r, s);
+    UNROLLED for (int s = 0; s < 8; s++)
+        for (int half = 0; half < DOT8_INPUT_BYTES; half++) {
+            ipart v[COLUMNS_AT_ONCE];
             for (int c = 0; c < columns; c++)
-                d[r][c] = dot8(d[r][c], v[c], x);
+                v[c] = dot8_weights(column_weights(w, column + c, 512) + 64 * s, half);
+            for (int r = 0; r < rows; r++) {
+                const int place = r * GROUP8_BYTES + 4 * (s * DOT8_INPUT_BYTES + half);
+                const ipart x = ipart_set4(q + place);
+                for (int c = 0; c < columns; c++)
+                    d[r][c] = dot8(d[r][c], v[c], x);
+            }
         }
-    }
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++) {
             float *to = acc + r * DUIBI_TILE + OUTPUTS * (column + c);
@@ -119,39 +123,45 @@ INLINE GroupScales group_scales(const uint8_t *w) {
     return found;
 }
 
-/* 4-bit weights of a group, a byte each. */
+/* 4-bit weights of a group, a byte each: of steps 0 to 3, and of 4 to 7. */
 typedef struct {
-    ipart q[8][COLUMNS_AT_ONCE];
+    ipart low[4][COLUMNS], high[4][COLUMNS];
 } UnpackedGroup;
 
 /* Steps s and s + 4 of `columns` columns. */
 INLINE void unpack_steps(const uint8_t *w, int column, int columns, int s, UnpackedGroup *to) {
-    for (int c = 0; c < columns; c++) {
-        const ipart pairs = ipart_load(column_weights(w, column + c, 256) + 64 * s);
-        to->q[s][c] = dot4_low(pairs);
-        to->q[s + 4][c] = dot4_high(pairs);
+    for (int c = column; c < column + columns; c++) {
+        const ipart pairs = ipart_load(column_weights(w, c, 256) + 64 * s);
+        to->low[s][c] = dot4_low(pairs);
+        to->high[s][c] = dot4_high(pairs);
     }
 }
 
-/* As group8. `kept`: the weights, where they are in registers for all rows, or NULL. */
+/* As group8. `kept`: the weights, where they were unpacked for all rows, or NULL. */
 INLINE void group4(const uint8_t *w, const UnpackedGroup *kept, const GroupScales *scales,
                    const QuantisedRows *a, int64_t at, int rows, int column, int columns,
                    float *acc) {
+    const int8_t *q = a->q + at * DUIBI_GROUP;
+    OPAQUE(q);
     ipart d[ROWS_AT_ONCE][COLUMNS_AT_ONCE];
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++)
             d[r][c] = ipart_zero();
-    for (int s = 0; s < 4; s++) {
+    UNROLLED for (int s = 0; s < 4; s++) {
         UnpackedGroup own;
         if (!kept)
             unpack_steps(w, column, columns, s, &own);
         const UnpackedGroup *u = kept ? kept : &own;
-        for (int step = s; step < 8; step += 4)
-            for (int r = 0; r < rows; r++) {
-                const ipart x = inputs(a, at + r, step);
-                for (int c = 0; c < columns; c++)
-                    d[r][c] = dot4(d[r][c], u->q[step][c], x);
-            }
+        for (int r = 0; r < rows; r++) {
+            const ipart x = ipart_set4(q + r * DUIBI_GROUP + 4 * s);
+            for (int c = 0; c < columns; c++)
+                d[r][c] = dot4(d[r][c], u->low[s][column + c], x);
+        }
+        for (int r = 0; r < rows; r++) {
+            const ipart x = ipart_set4(q + r * DUIBI_GROUP + 4 * s + 16);
+            for (int c = 0; c < columns; c++)
+                d[r][c] = dot4(d[r][c], u->high[s][column + c], x);
+        }
     }
     for (int r = 0; r < rows; r++) {
         /* The sum of x s (q - z) over the group, in units of the row's scale. */
@@ -179,12 +189,12 @@ INLINE void multiply_group(int bits, int columns, const uint8_t *w, const Unpack
 }
 
 /* Adds the products of rows `first` to `first + rows`, of `all`, with one tile to
- * acc[rows][32]. */
-INLINE void multiply_tile(int bits, int columns, const uint8_t *w, int64_t groups,
+ * acc[rows][32]. bits, columns and keeps are compile-time constants after inlining. */
+INLINE void multiply_tile(int bits, int columns, int keeps, const uint8_t *w, int64_t groups,
                           const QuantisedRows *a, int64_t all, int64_t first, int64_t rows,
                           float *acc) {
     const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
-    const int keeps = bits == 4 && KEEPS_WEIGHTS, at_once = keeps ? 1 : ROWS_AT_ONCE;
+    const int at_once = bits == 4 && KEEPS_WEIGHTS ? 1 : ROWS_AT_ONCE;
     for (int64_t g = 0; g < groups; g++, w += block) {
         for (int64_t i = 0; i < block; i += 64)
             PREFETCH(w + 4096 + i);
@@ -194,17 +204,13 @@ INLINE void multiply_tile(int bits, int columns, const uint8_t *w, int64_t group
             scales = group_scales(w);
         if (keeps)
             for (int s = 0; s < 4; s++)
-                unpack_steps(w, 0, columns, s, &weights);
+                unpack_steps(w, 0, COLUMNS, s, &weights);
         const UnpackedGroup *kept = keeps ? &weights : NULL;
         const int64_t at = g * all + first;
         int64_t r = 0;
         for (; r + at_once <= rows; r += at_once)
             multiply_group(bits, columns, w, kept, &scales, a, at + r, at_once,
                            acc + r * DUIBI_TILE);
-        if (at_once > 4 && r + 4 <= rows) {
-            multiply_group(bits, columns, w, kept, &scales, a, at + r, 4, acc + r * DUIBI_TILE);
-            r += 4;
-        }
         float *to = acc + r * DUIBI_TILE;
         if (at_once > 1 && rows - r == 3)
             multiply_group(bits, columns, w, kept, &scales, a, at + r, 3, to);
@@ -221,16 +227,17 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
     const int64_t groups = inputs / DUIBI_GROUP;
     const int64_t tile_count = (outputs + DUIBI_TILE - 1) / DUIBI_TILE;
     const int64_t tile_bytes = groups * (bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK);
-    int8_t *buffer = scratch((size_t)(rows * groups) * (DUIBI_GROUP + 12));
+    const int64_t group_bytes = bits == 8 ? GROUP8_BYTES : DUIBI_GROUP;
+    int8_t *buffer = scratch((size_t)(rows * groups) * (size_t)(group_bytes + 12));
     if (!buffer)
         return 1;
-    QuantisedRows a = {buffer, (float *)(buffer + rows * inputs), NULL, NULL};
+    QuantisedRows a = {buffer, (float *)(buffer + rows * groups * group_bytes), NULL, NULL};
     a.float_sum = a.scale + rows * groups;
     a.sum = (int32_t *)(a.float_sum + rows * groups);
     const int single = rows == 1;
     if (single)
         for (int64_t g = 0; g < groups; g++)
-            quantise_group(x + g * DUIBI_GROUP, &a, g);
+            quantise_group(bits, x + g * DUIBI_GROUP, &a, g);
 #pragma omp parallel
     {
         float acc[MAX_ROWS * DUIBI_TILE] __attribute__((aligned(64)));
@@ -238,7 +245,7 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
 #pragma omp for schedule(static)
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t g = 0; g < groups; g++)
-                    quantise_group(x + r * inputs + g * DUIBI_GROUP, &a, g * rows + r);
+                    quantise_group(bits, x + r * inputs + g * DUIBI_GROUP, &a, g * rows + r);
         }
 #pragma omp for schedule(static) collapse(2)
         for (int64_t first = 0; first < rows; first += MAX_ROWS)
@@ -248,12 +255,15 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
                 const int64_t count = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
                 const uint8_t *w = tiles + t * tile_bytes;
                 memset(acc, 0, (size_t)count * DUIBI_TILE * sizeof(float));
-                if (bits == 4)
-                    multiply_tile(4, COLUMNS_AT_ONCE, w, groups, &a, rows, first, count, acc);
+                if (bits == 4 && count > MEMORY_BOUND_ROWS)
+                    multiply_tile(4, COLUMNS_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
+                else if (bits == 4)
+                    multiply_tile(4, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, &a, rows, first,
+                                  count, acc);
                 else if (count <= MEMORY_BOUND_ROWS)
-                    multiply_tile(8, FEW_COLUMNS, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, FEW_COLUMNS, 0, w, groups, &a, rows, first, count, acc);
                 else
-                    multiply_tile(8, COLUMNS_AT_ONCE, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, COLUMNS_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
                 for (int64_t r = 0; r < count; r++)
                     for (int offset = 0; offset < DUIBI_TILE; offset += HALF_TILE) {
                         const int64_t o = t * DUIBI_TILE + offset;

@@ -9,6 +9,15 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+/* Before a loop over the steps of a group, with few registers: its sums then stay in them. */
+#if defined(__AVX2__) && !defined(__AVX512VNNI__) && !defined(__clang__)
+#define UNROLLED _Pragma("GCC unroll 8")
+#else
+#define UNROLLED
+#endif
+/* Of a pointer nobody knows how it was computed from here on. What is read at small distances from
+ * it needs no register of its own then; compilers would compute each address before a loop. */
+#define OPAQUE(p) __asm__("" : "+r"(p))
 
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>

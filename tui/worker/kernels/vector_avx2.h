@@ -200,12 +200,27 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
 
 INLINE ipart ipart_zero(void) { return _mm256_setzero_si256(); }
 INLINE ipart ipart_set1(int32_t x) { return _mm256_set1_epi32(x); }
+/* Where it stands: compilers would do it once for several products, and go through memory to keep
+ * it. */
+INLINE ipart ipart_set4(const int8_t *p) {
+    ipart x;
+    __asm__ volatile("vpbroadcastd %1, %0" : "=x"(x) : "m"(*(const int32_t *)p));
+    return x;
+}
 INLINE ipart ipart_load(const void *p) { return _mm256_loadu_si256(p); }
+
+INLINE ipart dot8_begin(int32_t sum_of_x) { return ipart_set1(-128 * sum_of_x); }
+INLINE ipart dot4_low(ipart pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
+INLINE ipart dot4_high(ipart pairs) { return dot4_low(_mm256_srli_epi16(pairs, 4)); }
 
 #ifdef __AVXVNNI__
 
-INLINE ipart dot8_begin(int32_t sum_of_x) { return ipart_set1(-128 * sum_of_x); }
-INLINE ipart dot8_weights(const uint8_t *p) { return ipart_load(p); }
+enum { DOT8_INPUT_BYTES = 1 };
+INLINE void dot8_store(int8_t *p, vi x) { vi_store8_signed(p, x); }
+INLINE ipart dot8_weights(const uint8_t *p, int half) {
+    (void)half;
+    return ipart_load(p);
+}
 INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
     return _mm256_dpbusd_avx_epi32(sum, weights, x);
 }
@@ -214,29 +229,33 @@ INLINE ipart dot4_end(ipart sum) { return sum; }
 
 #else
 
-INLINE __m256i add_pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+/* One sum after the other: compilers would add products of several steps first, and keep all. */
+#define IN_ORDER(sum) __asm__("" : "+x"(sum))
 
-INLINE ipart dot8_begin(int32_t sum_of_x) {
-    (void)sum_of_x;
-    return ipart_zero();
+/* _mm256_maddubs_epi16 adds pairs of products of bytes in 16 bits and saturates: of 8 bits they do
+ * not fit. So activations have 16 bits here, and weights get them: of every four those at even
+ * places, then those at odd ones. */
+enum { DOT8_INPUT_BYTES = 2 };
+INLINE void dot8_store(int8_t *p, vi x) {
+    const __m256i v = _mm256_shufflelo_epi16(narrow16(x), 0xd8);
+    _mm256_storeu_si256((__m256i *)p, _mm256_shufflehi_epi16(v, 0xd8));
 }
-INLINE ipart dot8_weights(const uint8_t *p) {
-    return _mm256_xor_si256(ipart_load(p), _mm256_set1_epi8((char)0x80));
+INLINE ipart dot8_weights(const uint8_t *p, int half) {
+    const ipart w = ipart_load(p);
+    return half ? _mm256_srli_epi16(w, 8) : _mm256_and_si256(w, _mm256_set1_epi16(255));
 }
-/* _mm256_maddubs_epi16 adds pairs of products in 16 bits and saturates: with unsigned bytes up to
- * 255 they do not fit. With |w|, and x with the sign of w, they do: 2 * 127 * 127 < 2^15. */
 INLINE ipart dot8(ipart sum, ipart w, ipart x) {
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return _mm256_add_epi32(sum, add_pairs(pairs));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(w, x));
+    IN_ORDER(sum);
+    return sum;
 }
 
-/* Here even sums of eight fit: 8 * 2 * 15 * 127 < 2^15. */
+/* Of 4 bits even sums of eight fit: 8 * 2 * 15 * 127 < 2^15. */
 INLINE ipart dot4(ipart sum, ipart w, ipart x) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+    IN_ORDER(sum);
+    return sum;
 }
-INLINE ipart dot4_end(ipart sum) { return add_pairs(sum); }
+INLINE ipart dot4_end(ipart sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
 
 #endif
-
-INLINE ipart dot4_low(ipart pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
-INLINE ipart dot4_high(ipart pairs) { return dot4_low(_mm256_srli_epi16(pairs, 4)); }

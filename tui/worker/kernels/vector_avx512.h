@@ -121,12 +121,25 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
 
 INLINE ipart ipart_zero(void) { return _mm512_setzero_si512(); }
 INLINE ipart ipart_set1(int32_t x) { return _mm512_set1_epi32(x); }
+/* The same four bytes for each output. */
+INLINE ipart ipart_set4(const int8_t *p) {
+    int32_t word;
+    memcpy(&word, p, 4);
+    return ipart_set1(word);
+}
 INLINE ipart ipart_load(const void *p) { return _mm512_loadu_si512(p); }
 
-/* Sums of products of 8-bit weights, stored as w + 128, with signed bytes of -127 to 127, four for
- * each of the outputs of a part. dot8_begin subtracts what the 128 adds. */
+/* Sums of products of 8-bit weights, stored as w + 128, with integers of -127 to 127, four for each
+ * of the outputs of a part. dot8_begin subtracts what the 128 adds. The integers have so many
+ * bytes, as dot8_store writes them: where it is two, a dot8 takes one half of the four, of the
+ * weights and of theirs. */
+enum { DOT8_INPUT_BYTES = 1 };
 INLINE ipart dot8_begin(int32_t sum_of_x) { return _mm512_set1_epi32(-128 * sum_of_x); }
-INLINE ipart dot8_weights(const uint8_t *p) { return ipart_load(p); }
+INLINE void dot8_store(int8_t *p, vi x) { vi_store8_signed(p, x); }
+INLINE ipart dot8_weights(const uint8_t *p, int half) {
+    (void)half;
+    return ipart_load(p);
+}
 INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
     return _mm512_dpbusd_epi32(sum, weights, x);
 }

@@ -246,14 +246,22 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
 
 INLINE ipart ipart_zero(void) { return vdupq_n_s32(0); }
 INLINE ipart ipart_set1(int32_t x) { return vdupq_n_s32(x); }
+INLINE ipart ipart_set4(const int8_t *p) {
+    int32_t word;
+    memcpy(&word, p, 4);
+    return ipart_set1(word);
+}
 INLINE ipart ipart_load(const void *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 
 /* Products of signed bytes: the weights lose their 128 first. */
+enum { DOT8_INPUT_BYTES = 1 };
 INLINE ipart dot8_begin(int32_t sum_of_x) {
     (void)sum_of_x;
     return ipart_zero();
 }
-INLINE ipart dot8_weights(const uint8_t *p) {
+INLINE void dot8_store(int8_t *p, vi x) { vi_store8_signed(p, x); }
+INLINE ipart dot8_weights(const uint8_t *p, int half) {
+    (void)half;
     return vreinterpretq_s32_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128)));
 }
 INLINE ipart dot8(ipart sum, ipart weights, ipart x) {

@@ -214,10 +214,20 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
 
 INLINE ipart ipart_zero(void) { return vi_zero(); }
 INLINE ipart ipart_set1(int32_t x) { return vi_set1(x); }
+INLINE ipart ipart_set4(const int8_t *p) {
+    int32_t word;
+    memcpy(&word, p, 4);
+    return ipart_set1(word);
+}
 INLINE ipart ipart_load(const void *p) { return vi_load(p); }
 
+enum { DOT8_INPUT_BYTES = 1 };
 INLINE ipart dot8_begin(int32_t sum_of_x) { return vi_set1(-128 * sum_of_x); }
-INLINE ipart dot8_weights(const uint8_t *p) { return vi_load(p); }
+INLINE void dot8_store(int8_t *p, vi x) { vi_store8_signed(p, x); }
+INLINE ipart dot8_weights(const uint8_t *p, int half) {
+    (void)half;
+    return vi_load(p);
+}
 INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
     uint8_t w[64];
     int8_t b[64];
