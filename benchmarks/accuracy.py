@@ -127,7 +127,7 @@ def shuffled(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def _tiled(unit: linear_groups.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
-    kind = native_linear.NativeInt8Linear if unit.is_head else native_linear.NativeInt4Linear
+    kind = native_linear.NativeInt6Linear if unit.is_head else native_linear.NativeInt4Linear
     return kind(kind.pack(weight, bias, importance), weight.shape[0])
 
 

@@ -61,7 +61,7 @@ def products(library: Any, bits: int, outputs: int, inputs: int, rows: int) -> I
                 library.duibi_linear_bf16(x.data_ptr(), rows, inputs, each, 1, y.data_ptr()),
             )
     x, y = torch.randn(rows, inputs).bfloat16(), torch.empty(rows, outputs).bfloat16()
-    block = abi.constant("INT8_BLOCK" if bits == 8 else "INT4_BLOCK")
+    block = abi.constant(f"INT{bits}_BLOCK")
     size = -(-outputs // 32) * (inputs // 32) * block
     tiles, scale = (
         torch.randint(1, 256, (copies, size), dtype=torch.uint8),
@@ -89,7 +89,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", choices=list(usable), default=list(usable))
     parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["demo", "1.5b"])
     parser.add_argument("--rows", nargs="*", type=int, default=[1, 8, 256])
-    parser.add_argument("--formats", nargs="*", type=int, choices=(4, 8, 16), default=[8, 4, 16])
+    parser.add_argument(
+        "--formats", nargs="*", type=int, choices=(4, 6, 8, 16), default=[8, 6, 4, 16]
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sources", nargs="*", type=Path, default=[])

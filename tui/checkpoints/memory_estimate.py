@@ -38,7 +38,10 @@ BYTES_PER_WEIGHT = {
     PUBLISHED: GGUF_BITS / 8,
 }
 """int8 has a scale for each output; int4 in groups of 32 a scale and a zero point of 8 bits each:
-4.5 bits a weight (of 16 each where torch's kernels are used: 5). Its head has 8."""
+4.5 bits a weight (of 16 each where torch's kernels are used: 5)."""
+
+_HEAD_BYTES_PER_WEIGHT = {"int8": 1.01, "int4": 0.79}
+"""int4 has 6 bits there, and a scale of 8 for each 32 (torch's kernels: as int8)."""
 
 BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2, PUBLISHED: 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
@@ -139,7 +142,7 @@ def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
     if dtype == PUBLISHED:
         return shape.file_bytes or int(parameters * size)
     if dtype in QUANTISED_DTYPES:
-        head = embeddings * BYTES_PER_WEIGHT["int8"]
+        head = embeddings * _HEAD_BYTES_PER_WEIGHT[dtype]
         layers = parameters - embeddings * (1 if shape.tied else 2) - shape.kept_wide - shape.tables
         return int(head + layers * size + shape.kept_wide * BYTES_PER_WEIGHT["bf16"])
     if _is_converted(dtype, shape):

@@ -10,8 +10,8 @@ from tui.checkpoints.weight_headers import shard_names
 from tui.host import foreign_files
 from tui.host.paths import cache_dir
 
-QUANTISER_VERSION = 2
-"""Counts up when the same checkpoint would be quantised differently."""
+QUANTISER_VERSIONS = {"int8": 2, "int4": 3}
+"""Of a format; counts up when the same checkpoint would be quantised differently."""
 
 _SAMPLE = 1 << 16
 
@@ -27,7 +27,7 @@ class QuantisedEntry:
     @property
     def is_outdated(self) -> bool:
         """Whether another version of this program made them."""
-        return not self.folder.name.endswith(f"-{QUANTISER_VERSION}")
+        return not self.folder.name.endswith(f"-{QUANTISER_VERSIONS.get(self.dtype)}")
 
 
 def root() -> Path:
@@ -45,7 +45,8 @@ def entry_folder(
     The key is made of the names, sizes and times of the weight files, their first and
     middle bytes, and config.json: hashing 15 GB at each start would take longer than it saves.
     """
-    digest = hashlib.sha256(f"{QUANTISER_VERSION} {variant} ".encode())
+    version = QUANTISER_VERSIONS[dtype]
+    digest = hashlib.sha256(f"{version} {variant} ".encode())
     own = [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]
     for path in (*own, *adapter_files):
         stat = path.stat()
@@ -54,7 +55,7 @@ def entry_folder(
             digest.update(file.read(_SAMPLE))
             file.seek(stat.st_size // 2)
             digest.update(file.read(_SAMPLE))
-    return root() / f"{digest.hexdigest()[:24]}-{dtype}-{QUANTISER_VERSION}"
+    return root() / f"{digest.hexdigest()[:24]}-{dtype}-{version}"
 
 
 def entries() -> Iterator[QuantisedEntry]:

@@ -109,7 +109,7 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
     made = gguf_cache.entry_folder(gguf, "words")
     made.mkdir()
     assert weight_files(gguf, "int8") == [gguf]
-    kept = quantised_cache.root() / f"k-int8-{quantised_cache.QUANTISER_VERSION}"
+    kept = quantised_cache.root() / f"k-int8-{quantised_cache.QUANTISER_VERSIONS['int8']}"
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"x")
     told = {"source": str(made.resolve()), "dtype": "int8"}

@@ -156,7 +156,7 @@ static void print_operations(void) {
         memset(ones, sign * 127, 64);
         for (int w = 1; w <= 255; w += 127) {
             memset(bytes, w, 64);
-            int32_t eight[16], four[16];
+            int32_t eight[16], six[16], four[16];
             for (int p = 0; p < PARTS; p++) {
                 const ipart x = ipart_load(ones), pairs = ipart_load(bytes + 64 / PARTS * p);
                 const ipart nibbles = dot4_high(dot4_low(pairs));
@@ -172,8 +172,14 @@ static void print_operations(void) {
                     sum = dot4(sum, s % 2 ? dot4_low(pairs) : nibbles, x);
                 sum = dot4_end(sum);
                 memcpy(four + 16 / PARTS * p, &sum, sizeof sum);
+                ipart w[4] = {nibbles, dot4_low(pairs), nibbles, dot4_high(pairs)};
+                ipart *all[4] = {&w[0], &w[1], &w[2], &w[3]};
+                dot6_weights(pairs, all);
+                sum = dot6(dot6(ipart_zero(), w[0], x, w[1], x), w[2], x, w[3], x);
+                memcpy(six + 16 / PARTS * p, &sum, sizeof sum);
             }
             print_integers("dot8", vi_load(eight));
+            print_integers("dot6", vi_load(six));
             print_integers("dot4", vi_load(four));
         }
     }
@@ -182,8 +188,7 @@ static void print_operations(void) {
 static void print_quantised(int bits, int64_t inputs, int weighed, int biased) {
     static const int64_t ROWS[] = {1, 2, 3, 4, 5, 7, 8, 9, 17, 130};
     const int64_t tiles = (OUTPUTS + DUIBI_TILE - 1) / DUIBI_TILE;
-    const int64_t bytes =
-        tiles * inputs / DUIBI_GROUP * (bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK);
+    const int64_t bytes = tiles * inputs / DUIBI_GROUP * duibi_block_bytes(bits);
     float *w = random_floats(OUTPUTS * inputs, 1), *bias = random_floats(tiles * DUIBI_TILE, 1);
     float *importance = random_floats(inputs, 1), *scale = allocate((size_t)tiles * DUIBI_TILE * 4);
     uint8_t *packed = allocate((size_t)bytes);
@@ -310,5 +315,8 @@ int main(void) {
         print_attention((duibi_dtype)dtype, 48, 1, 0);
         print_attention((duibi_dtype)dtype, 128, 9, 1);
     }
+    for (size_t n = 0; n < sizeof INPUTS / sizeof *INPUTS; n++)
+        for (int weighed = 0; weighed <= 1; weighed++)
+            print_quantised(6, INPUTS[n], weighed, weighed);
     return 0;
 }

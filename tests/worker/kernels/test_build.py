@@ -20,7 +20,11 @@ pytestmark = needs_kernels
 
 HERE = [one for one in INSTRUCTION_SETS if one.needs <= cpu.flags()]
 OTHERS = [one for one in INSTRUCTION_SETS if one not in HERE and one.machine == platform.machine()]
-TILED = [native_linear.NativeInt8Linear, native_linear.NativeInt4Linear]
+TILED = [
+    native_linear.NativeInt8Linear,
+    native_linear.NativeInt6Linear,
+    native_linear.NativeInt4Linear,
+]
 
 needs_two = pytest.mark.skipif(
     len(HERE) < 2, reason="comparing kernels needs a CPU with two of their instruction sets"

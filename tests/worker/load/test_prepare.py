@@ -55,6 +55,7 @@ def off(found: torch.Tensor, wanted: torch.Tensor) -> float:
 OURS = [
     pytest.param(native_linear.NativeBf16Linear, 1e-6, marks=needs_kernels),
     pytest.param(native_linear.NativeInt8Linear, 0.015, marks=needs_kernels),
+    pytest.param(native_linear.NativeInt6Linear, 0.03, marks=needs_kernels),
     pytest.param(native_linear.NativeInt4Linear, 0.12, marks=needs_kernels),
 ]
 TORCHS = [
@@ -112,6 +113,7 @@ def test_a_layer_is_the_layer_it_stands_for(
     [
         native_linear.NativeBf16Linear,
         native_linear.NativeInt8Linear,
+        native_linear.NativeInt6Linear,
         native_linear.NativeInt4Linear,
     ],
 )
@@ -208,6 +210,7 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
             m,
             native_linear.NativeBf16Linear
             | native_linear.NativeInt8Linear
+            | native_linear.NativeInt6Linear
             | native_linear.NativeInt4Linear,
         )
         for m in model.modules()
@@ -224,6 +227,7 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
     [
         native_linear.NativeBf16Linear,
         native_linear.NativeInt8Linear,
+        native_linear.NativeInt6Linear,
         native_linear.NativeInt4Linear,
     ],
 )
@@ -337,11 +341,11 @@ def test_another_checkpoint_or_recipe_is_not_taken_for_this_one(
     places = {
         quantised_cache.entry_folder(path, d, v)
         for path in (folder, other)
-        for d in "ab"
+        for d in quantised_cache.QUANTISER_VERSIONS
         for v in "cd"
     }
-    monkeypatch.setattr(quantised_cache, "QUANTISER_VERSION", quantised_cache.QUANTISER_VERSION + 1)
-    places.add(quantised_cache.entry_folder(folder, "a", "c"))
+    monkeypatch.setitem(quantised_cache.QUANTISER_VERSIONS, "int8", 99)
+    places.add(quantised_cache.entry_folder(folder, "int8", "c"))
     assert len(places) == 9
 
 
@@ -350,16 +354,16 @@ def test_what_another_version_kept_is_made_again_and_said(
 ) -> None:
     checkpoint = open_checkpoint(folder)
     with monkeypatch.context() as other:
-        other.setattr(quantised_cache, "QUANTISER_VERSION", quantised_cache.QUANTISER_VERSION - 1)
+        other.setattr(quantised_cache, "QUANTISER_VERSIONS", {"int8": 1, "int4": 1})
         prepare.prepare_model(checkpoint, "int8", NOTHING)
         prepare.prepare_model(checkpoint, "int4", NOTHING)
     _, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
     said = "the kept weights were of another version: they were made again"
     assert notes == [said]
     now = {one.dtype: one.folder.name for one in quantised_cache.entries()}
-    assert now["int8"].endswith(f"-{quantised_cache.QUANTISER_VERSION}")
+    assert now["int8"].endswith(f"-{quantised_cache.QUANTISER_VERSIONS['int8']}")
     # The format that was not asked for stays until it is.
-    assert now["int4"].endswith(f"-{quantised_cache.QUANTISER_VERSION - 1}")
+    assert now["int4"].endswith("-1")
     assert len(list(quantised_cache.entries())) == 2
     assert prepare.prepare_model(checkpoint, "int8", NOTHING)[2] == []
 

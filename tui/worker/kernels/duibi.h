@@ -2,11 +2,15 @@
  * It does not depend on the instruction set. abi.py reads its `#define DUIBI_NAME number` lines
  * and holds the same structures for ctypes.
  *
- * Weights of 8 and 4 bits lie in tiles of 32 outputs; a tile is a run of blocks, one for each 32
+ * Weights of 8, 6 and 4 bits lie in tiles of 32 outputs; a tile is a run of blocks, one for each 32
  * inputs (a group), in the order in which they are read:
  *
  *   8 bits: 2 halves x 8 steps x 16 outputs x 4 inputs, a byte each: q + 128.
  *           w = scale[output] * q, symmetric, the largest of a row at 127 steps.
+ *   6 bits: the low four bits of q as with 4 bits, then the high two: 2 halves x 2 steps x 16
+ *           outputs x 4 inputs, a byte each: of steps s, s + 2, s + 4 and s + 6, from its lowest
+ *           bits on; then a byte of scale s for each of the 32 outputs.
+ *           w = scale[output] * s * (q - 32), q of 0 to 63.
  *   4 bits: 2 halves x 4 steps x 16 outputs x 4 inputs, a byte each: q of step s in its low four
  *           bits, of step s + 4 in its high four bits; then a byte of scale s and a byte of zero
  *           point z for each of the 32 outputs.
@@ -29,12 +33,16 @@
 /* Outputs in a tile, inputs in a group. */
 #define DUIBI_TILE 32
 #define DUIBI_GROUP 32
-/* Bytes of a block (a tile's part in one group); with 4 bits, those of its weights. */
+/* Bytes of a block (a tile's part in one group); with 6 and 4 bits, those of its weights. */
 #define DUIBI_INT8_BLOCK 1024
+#define DUIBI_INT6_WEIGHTS 768
+#define DUIBI_INT6_BLOCK 800
 #define DUIBI_INT4_WEIGHTS 512
 #define DUIBI_INT4_BLOCK 576
 
 _Static_assert(DUIBI_INT8_BLOCK == DUIBI_TILE * DUIBI_GROUP, "a byte for each weight");
+_Static_assert(DUIBI_INT6_WEIGHTS == DUIBI_TILE * DUIBI_GROUP * 6 / 8, "6 bits for each weight");
+_Static_assert(DUIBI_INT6_BLOCK == DUIBI_INT6_WEIGHTS + DUIBI_TILE, "scales");
 _Static_assert(DUIBI_INT4_WEIGHTS == DUIBI_TILE * DUIBI_GROUP / 2, "half a byte for each weight");
 _Static_assert(DUIBI_INT4_BLOCK == DUIBI_INT4_WEIGHTS + 2 * DUIBI_TILE, "scales and zero points");
 
@@ -79,7 +87,7 @@ typedef struct {
 typedef struct {
     int64_t inputs, outputs;
     const duibi_bf16_matrix *matrices; /* 16 bits */
-    const uint8_t *tiles;              /* 8 and 4 bits */
+    const uint8_t *tiles;              /* 8, 6 and 4 bits */
     const float *scale, *bias;         /* of tiles */
     int32_t bits, count;               /* count of matrices */
 } duibi_linear;
@@ -129,7 +137,7 @@ size_t duibi_struct_size(int which);
 /* Functions that return int: 0, or 1 where there was no memory. */
 
 /* y[rows][outputs] = x[rows][inputs] W^T + bias, x and y in bfloat16.
- * bits: 8 or 4. tiles: of all outputs, filled up to a whole tile. scale: float[tiles * 32], one
+ * bits: 8, 6 or 4. tiles: of all outputs, filled up to a whole tile. scale: float[tiles * 32], one
  * for each output. bias: float[outputs] or NULL. inputs: a multiple of DUIBI_GROUP. */
 int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t inputs,
                            int64_t outputs, const uint8_t *tiles, const float *scale,
@@ -171,5 +179,10 @@ int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_st
  * hidden and the width behind the gate: multiples of DUIBI_LANES. */
 int duibi_experts_forward(const duibi_experts *experts, const void *x, int64_t rows, int64_t each,
                           const int64_t *chosen, const float *shares, void *y);
+
+/* Bytes of a block of 8, 6 or 4 bits. */
+static inline int64_t duibi_block_bytes(int bits) {
+    return bits == 8 ? DUIBI_INT8_BLOCK : bits == 6 ? DUIBI_INT6_BLOCK : DUIBI_INT4_BLOCK;
+}
 
 #endif

@@ -1,4 +1,4 @@
-/* Linear layers over 8- and 4-bit weights, in integers; duibi.h says how the weights lie.
+/* Linear layers over 8-, 6- and 4-bit weights, in integers; duibi.h says how the weights lie.
  *
  * Activations get 8 bits and a scale for each row and group (as llama.cpp's Q8_0 has them),
  * so that products and sums within a group are exact integers, whatever the instructions: those
@@ -107,40 +107,55 @@ INLINE void group8(const uint8_t *w, const QuantisedRows *a, int64_t at, int row
         }
 }
 
-/* What 4-bit weights of a group have in common: scales s, and s * z. */
+/* What 6- or 4-bit weights of a group have in common: scales s, and s * z. */
 typedef struct {
     part scale[COLUMNS], zero[COLUMNS];
 } GroupScales;
 
-INLINE GroupScales group_scales(const uint8_t *w) {
+INLINE GroupScales group_scales(int bits, const uint8_t *w) {
     GroupScales found;
     for (int h = 0; h < 2; h++) {
-        const uint8_t *codes = w + DUIBI_INT4_WEIGHTS + HALF_TILE * h;
+        const uint8_t *codes =
+            w + (bits == 6 ? DUIBI_INT6_WEIGHTS : DUIBI_INT4_WEIGHTS) + HALF_TILE * h;
         const vf scale = decode_scales(codes);
+        const vf zero = bits == 6 ? vf_set1(32) : decode_zeros(codes + DUIBI_TILE);
         vf_to_parts(scale, found.scale + h * PARTS);
-        vf_to_parts(vf_mul(scale, decode_zeros(codes + DUIBI_TILE)), found.zero + h * PARTS);
+        vf_to_parts(vf_mul(scale, zero), found.zero + h * PARTS);
     }
     return found;
 }
 
-/* 4-bit weights of a group, a byte each: of steps 0 to 3, and of 4 to 7. */
+/* 6- or 4-bit weights of a group, a byte each: of steps 0 to 3, and of 4 to 7. */
 typedef struct {
     ipart low[4][COLUMNS], high[4][COLUMNS];
 } UnpackedGroup;
 
-/* Steps s and s + 4 of `columns` columns. */
-INLINE void unpack_steps(const uint8_t *w, int column, int columns, int s, UnpackedGroup *to) {
+/* Steps whose weights share bytes: with 4 bits two that are 4 apart, with 6 bits four, 2 apart. */
+#define STEPS_APART(bits) ((bits) == 6 ? 2 : 4)
+
+/* The steps of `columns` columns that share bytes with step s. */
+INLINE void unpack_steps(int bits, const uint8_t *w, int column, int columns, int s,
+                         UnpackedGroup *to) {
     for (int c = column; c < column + columns; c++) {
-        const ipart pairs = ipart_load(column_weights(w, c, 256) + 64 * s);
-        to->low[s][c] = dot4_low(pairs);
-        to->high[s][c] = dot4_high(pairs);
+        for (int step = s; step < 4; step += STEPS_APART(bits)) {
+            const ipart pairs = ipart_load(column_weights(w, c, 256) + 64 * step);
+            to->low[step][c] = dot4_low(pairs);
+            to->high[step][c] = dot4_high(pairs);
+        }
+        if (bits == 6) {
+            ipart *all[4] = {&to->low[s][c], &to->low[s + 2][c], &to->high[s][c],
+                             &to->high[s + 2][c]};
+            const uint8_t *rest = w + DUIBI_INT4_WEIGHTS + 64 * s;
+            dot6_weights(ipart_load(column_weights(rest, c, 128)), all);
+        }
     }
 }
 
-/* As group8. `kept`: the weights, where they were unpacked for all rows, or NULL. */
-INLINE void group4(const uint8_t *w, const UnpackedGroup *kept, const GroupScales *scales,
-                   const QuantisedRows *a, int64_t at, int rows, int column, int columns,
-                   float *acc) {
+/* As group8, of 6 or 4 bits. `kept`: the weights, where they were unpacked for all rows, or
+ * NULL. */
+INLINE void group_unpacked(int bits, const uint8_t *w, const UnpackedGroup *kept,
+                           const GroupScales *scales, const QuantisedRows *a, int64_t at,
+                           int rows, int column, int columns, float *acc) {
     const int8_t *q = a->q + at * DUIBI_GROUP;
     OPAQUE(q);
     ipart d[ROWS_AT_ONCE][COLUMNS_AT_ONCE];
@@ -148,10 +163,22 @@ INLINE void group4(const uint8_t *w, const UnpackedGroup *kept, const GroupScale
         for (int c = 0; c < columns; c++)
             d[r][c] = ipart_zero();
     UNROLLED for (int s = 0; s < 4; s++) {
+        if (s >= STEPS_APART(bits))
+            continue;
         UnpackedGroup own;
         if (!kept)
-            unpack_steps(w, column, columns, s, &own);
+            unpack_steps(bits, w, column, columns, s, &own);
         const UnpackedGroup *u = kept ? kept : &own;
+        for (int step = s; bits == 6 && step < 4; step += STEPS_APART(bits))
+            for (int r = 0; r < rows; r++) {
+                const int8_t *from = q + r * DUIBI_GROUP + 4 * step;
+                const ipart x0 = ipart_set4(from), x1 = ipart_set4(from + 16);
+                for (int c = 0; c < columns; c++)
+                    d[r][c] = dot6(d[r][c], u->low[step][column + c], x0,
+                                   u->high[step][column + c], x1);
+            }
+        if (bits == 6)
+            continue;
         for (int r = 0; r < rows; r++) {
             const ipart x = ipart_set4(q + r * DUIBI_GROUP + 4 * s);
             for (int c = 0; c < columns; c++)
@@ -167,7 +194,7 @@ INLINE void group4(const uint8_t *w, const UnpackedGroup *kept, const GroupScale
         /* The sum of x s (q - z) over the group, in units of the row's scale. */
         const part sum = part_set1(a->float_sum[at + r]), scale = part_set1(a->scale[at + r]);
         for (int c = 0; c < columns; c++) {
-            const part products = part_from_int(dot4_end(d[r][c]));
+            const part products = part_from_int(bits == 4 ? dot4_end(d[r][c]) : d[r][c]);
             const part p = part_fms(scales->scale[column + c], products,
                                     part_mul(scales->zero[column + c], sum));
             float *to = acc + r * DUIBI_TILE + OUTPUTS * (column + c);
@@ -185,7 +212,7 @@ INLINE void multiply_group(int bits, int columns, const uint8_t *w, const Unpack
         if (bits == 8)
             group8(w, a, at, rows, column, columns, acc);
         else
-            group4(w, kept, scales, a, at, rows, column, columns, acc);
+            group_unpacked(bits, w, kept, scales, a, at, rows, column, columns, acc);
 }
 
 /* Adds the products of rows `first` to `first + rows`, of `all`, with one tile to
@@ -193,18 +220,18 @@ INLINE void multiply_group(int bits, int columns, const uint8_t *w, const Unpack
 INLINE void multiply_tile(int bits, int columns, int keeps, const uint8_t *w, int64_t groups,
                           const QuantisedRows *a, int64_t all, int64_t first, int64_t rows,
                           float *acc) {
-    const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
-    const int at_once = bits == 4 && KEEPS_WEIGHTS ? 1 : ROWS_AT_ONCE;
+    const int64_t block = duibi_block_bytes(bits);
+    const int at_once = bits < 8 && KEEPS_WEIGHTS ? 1 : ROWS_AT_ONCE;
     for (int64_t g = 0; g < groups; g++, w += block) {
         for (int64_t i = 0; i < block; i += 64)
             PREFETCH(w + 4096 + i);
         UnpackedGroup weights;
         GroupScales scales;
-        if (bits == 4)
-            scales = group_scales(w);
+        if (bits < 8)
+            scales = group_scales(bits, w);
         if (keeps)
-            for (int s = 0; s < 4; s++)
-                unpack_steps(w, 0, COLUMNS, s, &weights);
+            for (int s = 0; s < STEPS_APART(bits); s++)
+                unpack_steps(bits, w, 0, COLUMNS, s, &weights);
         const UnpackedGroup *kept = keeps ? &weights : NULL;
         const int64_t at = g * all + first;
         int64_t r = 0;
@@ -226,7 +253,7 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
                            const float *bias, uint16_t *y) {
     const int64_t groups = inputs / DUIBI_GROUP;
     const int64_t tile_count = (outputs + DUIBI_TILE - 1) / DUIBI_TILE;
-    const int64_t tile_bytes = groups * (bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK);
+    const int64_t tile_bytes = groups * duibi_block_bytes(bits);
     const int64_t group_bytes = bits == 8 ? GROUP8_BYTES : DUIBI_GROUP;
     int8_t *buffer = scratch((size_t)(rows * groups) * (size_t)(group_bytes + 12));
     if (!buffer)
@@ -255,7 +282,12 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
                 const int64_t count = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
                 const uint8_t *w = tiles + t * tile_bytes;
                 memset(acc, 0, (size_t)count * DUIBI_TILE * sizeof(float));
-                if (bits == 4 && count > MEMORY_BOUND_ROWS)
+                if (bits == 6 && count > MEMORY_BOUND_ROWS)
+                    multiply_tile(6, COLUMNS_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
+                else if (bits == 6)
+                    multiply_tile(6, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, &a, rows, first,
+                                  count, acc);
+                else if (bits == 4 && count > MEMORY_BOUND_ROWS)
                     multiply_tile(4, COLUMNS_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
                 else if (bits == 4)
                     multiply_tile(4, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, &a, rows, first,

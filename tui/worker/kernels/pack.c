@@ -3,7 +3,7 @@
  * 4 bits: of several clipped ranges each group takes the one of least squared error, refined by
  * weighted least squares (for given q the best s and z are a line through the points (q, w);
  * llama.cpp's K formats search alike). Errors are weighted by the mean square of the inputs that
- * meet them, where it is known.
+ * meet them, where it is known. 6 bits: of several scales around that of the largest weight, alike.
  */
 #include "duibi.h"
 #include "vector.h"
@@ -137,6 +137,50 @@ static void store_group4(const float *w, const float *importance, float inverse,
     block[DUIBI_INT4_WEIGHTS + DUIBI_TILE + o] = best.z;
 }
 
+/* Codes of a scale that are tried: up to so many smaller ones than the largest weight's, where the
+ * errors have weights, and one that is larger. Without weights a smaller scale costs more than it
+ * spares: the largest weights are those of inputs that matter. */
+enum { SMALLER_SCALES = 8, LARGER_SCALES = 1 };
+
+static void store_group6(const float *w, const float *importance, float inverse, int64_t o,
+                         uint8_t *block) {
+    const vf unit = vf_set1(inverse), one = vf_set1(1);
+    const vf w0 = vf_mul(vf_load(w), unit), w1 = vf_mul(vf_load(w + 16), unit);
+    const vf i0 = importance ? vf_load(importance) : one;
+    const vf i1 = importance ? vf_load(importance + 16) : one;
+    const vf top = vf_set1(31), bottom = vf_set1(-32);
+    const int widest = encode_scale(vf_reduce_max(vf_max(vf_abs(w0), vf_abs(w1))) / 31);
+    float least = INFINITY;
+    int32_t q[DUIBI_GROUP];
+    vi_store(q, vi_zero());
+    vi_store(q + 16, vi_zero());
+    int best = widest;
+    const int from = importance ? widest - SMALLER_SCALES : widest;
+    for (int code = from < 0 ? 0 : from; code <= widest + LARGER_SCALES && code < 256; code++) {
+        const float step = decode_scale((uint8_t)code);
+        const vf each = vf_set1(1 / step), size = vf_set1(step);
+        const vf q0 = vf_min(top, vf_max(bottom, vf_round(vf_mul(w0, each))));
+        const vf q1 = vf_min(top, vf_max(bottom, vf_round(vf_mul(w1, each))));
+        const vf e0 = vf_fms(q0, size, w0), e1 = vf_fms(q1, size, w1);
+        const float error =
+            vf_reduce_add(vf_fma(vf_mul(e1, e1), i1, vf_mul(vf_mul(e0, e0), i0)));
+        if (error < least) {
+            least = error;
+            best = code;
+            vi_store(q, vf_to_int(q0));
+            vi_store(q + 16, vf_to_int(q1));
+        }
+    }
+    uint8_t *low = block + (o / 16) * 256 + (o % 16) * 4;
+    uint8_t *high = block + DUIBI_INT4_WEIGHTS + (o / 16) * 128 + (o % 16) * 4;
+    for (int i = 0; i < DUIBI_GROUP; i++) {
+        const int s = i / 4, value = q[i] + 32;
+        low[s % 4 * 64 + i % 4] |= (uint8_t)((value & 15) << s / 4 * 4);
+        high[s % 2 * 64 + i % 4] |= (uint8_t)(value >> 4 << s / 2 * 2);
+    }
+    block[DUIBI_INT6_WEIGHTS + o] = (uint8_t)best;
+}
+
 static void store_group8(const float *w, float inverse, int64_t o, uint8_t *block) {
     uint8_t q[DUIBI_GROUP], *to = block + (o / 16) * 512 + (o % 16) * 4;
     for (int offset = 0; offset < DUIBI_GROUP; offset += 16) {
@@ -151,7 +195,7 @@ static void store_group8(const float *w, float inverse, int64_t o, uint8_t *bloc
 void duibi_pack_quantised(int bits, const float *w, const float *importance, int64_t rows,
                           int64_t inputs, uint8_t *tiles, float *scale) {
     const int64_t groups = inputs / DUIBI_GROUP, tile_count = (rows + DUIBI_TILE - 1) / DUIBI_TILE;
-    const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
+    const int64_t block = duibi_block_bytes(bits);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t t = 0; t < tile_count; t++) {
         uint8_t *tile = tiles + t * groups * block;
@@ -162,16 +206,20 @@ void duibi_pack_quantised(int bits, const float *w, const float *importance, int
             if (row >= rows)
                 continue;
             const float *from = w + row * inputs;
-            const float size = bits == 8 ? row_max_abs(from, inputs) : row_range(from, inputs);
+            const float size = bits == 4 ? row_range(from, inputs) : row_max_abs(from, inputs);
             if (!(size > 1e-30f))
                 continue;
-            scale[row] = bits == 8 ? size / 127 : size / 15 / MAX_SCALE;
-            for (int64_t g = 0; g < groups; g++, from += DUIBI_GROUP)
+            scale[row] = bits == 8 ? size / 127 : size / (bits == 6 ? 31 : 15) / MAX_SCALE;
+            for (int64_t g = 0; g < groups; g++, from += DUIBI_GROUP) {
+                const float *weighs = importance ? importance + g * DUIBI_GROUP : NULL;
+                uint8_t *to = tile + g * block;
                 if (bits == 8)
-                    store_group8(from, 127 / size, o, tile + g * block);
+                    store_group8(from, 127 / size, o, to);
+                else if (bits == 6)
+                    store_group6(from, weighs, 1 / scale[row], o, to);
                 else
-                    store_group4(from, importance ? importance + g * DUIBI_GROUP : NULL,
-                                 1 / scale[row], o, tile + g * block);
+                    store_group4(from, weighs, 1 / scale[row], o, to);
+            }
         }
     }
 }

@@ -212,6 +212,13 @@ INLINE ipart ipart_load(const void *p) { return _mm256_loadu_si256(p); }
 INLINE ipart dot8_begin(int32_t sum_of_x) { return ipart_set1(-128 * sum_of_x); }
 INLINE ipart dot4_low(ipart pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
 INLINE ipart dot4_high(ipart pairs) { return dot4_low(_mm256_srli_epi16(pairs, 4)); }
+INLINE void dot6_weights(ipart high, ipart *to[4]) {
+    const __m256i mask = _mm256_set1_epi8(0x30);
+    *to[0] = _mm256_or_si256(*to[0], _mm256_and_si256(_mm256_slli_epi16(high, 4), mask));
+    *to[1] = _mm256_or_si256(*to[1], _mm256_and_si256(_mm256_slli_epi16(high, 2), mask));
+    *to[2] = _mm256_or_si256(*to[2], _mm256_and_si256(high, mask));
+    *to[3] = _mm256_or_si256(*to[3], _mm256_and_si256(_mm256_srli_epi16(high, 2), mask));
+}
 
 #ifdef __AVXVNNI__
 
@@ -226,6 +233,9 @@ INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
 }
 INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
 INLINE ipart dot4_end(ipart sum) { return sum; }
+INLINE ipart dot6(ipart sum, ipart w0, ipart x0, ipart w1, ipart x1) {
+    return dot8(dot8(sum, w0, x0), w1, x1);
+}
 
 #else
 
@@ -256,6 +266,16 @@ INLINE ipart dot4(ipart sum, ipart w, ipart x) {
     IN_ORDER(sum);
     return sum;
 }
-INLINE ipart dot4_end(ipart sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+INLINE __m256i add_pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+INLINE ipart dot4_end(ipart sum) { return add_pairs(sum); }
+
+/* And of 6 bits those of two: 2 * 2 * 63 * 127 < 2^15. */
+INLINE ipart dot6(ipart sum, ipart w0, ipart x0, ipart w1, ipart x1) {
+    const __m256i both =
+        _mm256_add_epi16(_mm256_maddubs_epi16(w0, x0), _mm256_maddubs_epi16(w1, x1));
+    sum = _mm256_add_epi32(sum, add_pairs(both));
+    IN_ORDER(sum);
+    return sum;
+}
 
 #endif

@@ -151,3 +151,16 @@ INLINE ipart dot4(ipart sum, ipart weights, ipart x) {
     return _mm512_dpbusd_epi32(sum, weights, x);
 }
 INLINE ipart dot4_end(ipart sum) { return sum; }
+
+/* The same for weights of 0 to 63, two at a time. dot6_weights adds their high two bits, of which a
+ * byte has four, to the low four bits in `to`. */
+INLINE void dot6_weights(ipart high, ipart *to[4]) {
+    const __m512i mask = _mm512_set1_epi8(0x30);
+    *to[0] = _mm512_or_si512(*to[0], _mm512_and_si512(_mm512_slli_epi16(high, 4), mask));
+    *to[1] = _mm512_or_si512(*to[1], _mm512_and_si512(_mm512_slli_epi16(high, 2), mask));
+    *to[2] = _mm512_or_si512(*to[2], _mm512_and_si512(high, mask));
+    *to[3] = _mm512_or_si512(*to[3], _mm512_and_si512(_mm512_srli_epi16(high, 2), mask));
+}
+INLINE ipart dot6(ipart sum, ipart w0, ipart x0, ipart w1, ipart x1) {
+    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sum, w0, x0), w1, x1);
+}

@@ -274,3 +274,13 @@ INLINE ipart dot4_high(ipart pairs) {
 }
 INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
 INLINE ipart dot4_end(ipart sum) { return sum; }
+INLINE void dot6_weights(ipart high, ipart *to[4]) {
+    const int32x4_t mask = vdupq_n_s32(0x30303030);
+    *to[0] = vorrq_s32(*to[0], vandq_s32(vshlq_n_s32(high, 4), mask));
+    *to[1] = vorrq_s32(*to[1], vandq_s32(vshlq_n_s32(high, 2), mask));
+    *to[2] = vorrq_s32(*to[2], vandq_s32(high, mask));
+    *to[3] = vorrq_s32(*to[3], vandq_s32(AS_SIGNED(vshrq_n_u32(AS_UNSIGNED(high), 2)), mask));
+}
+INLINE ipart dot6(ipart sum, ipart w0, ipart x0, ipart w1, ipart x1) {
+    return dot8(dot8(sum, w0, x0), w1, x1);
+}

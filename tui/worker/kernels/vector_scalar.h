@@ -242,3 +242,13 @@ INLINE ipart dot4_low(ipart pairs) { return vi_and(pairs, vi_set1(0x0f0f0f0f)); 
 INLINE ipart dot4_high(ipart pairs) { return dot4_low(vi_shift_right(pairs, 4)); }
 INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
 INLINE ipart dot4_end(ipart sum) { return sum; }
+INLINE void dot6_weights(ipart high, ipart *to[4]) {
+    const vi mask = vi_set1(0x30303030);
+    *to[0] = vi_or(*to[0], vi_and(vi_shift_left(high, 4), mask));
+    *to[1] = vi_or(*to[1], vi_and(vi_shift_left(high, 2), mask));
+    *to[2] = vi_or(*to[2], vi_and(high, mask));
+    *to[3] = vi_or(*to[3], vi_and(vi_shift_right(high, 2), mask));
+}
+INLINE ipart dot6(ipart sum, ipart w0, ipart x0, ipart w1, ipart x1) {
+    return dot8(dot8(sum, w0, x0), w1, x1);
+}

@@ -127,6 +127,7 @@ def reduce_model(
                 [group.members for group in work.linear],
                 read.matrices,
                 [(group.name, expert_weights(read, group)) for group in work.experts],
+                next((n for n, group in enumerate(work.linear) if group.is_head), None),
             ),
             checkpoint.tokenizer,
             take_linear,

@@ -47,12 +47,13 @@ UNKNOWN_IMPORTANCE = ExpertImportance()
 class Layers:
     """The layers of a model that are measured: ``groups`` of names of linear layers with a common
     input, and the modules of experts with their weights; ``weights`` are those of linear layers
-    by name that are not in the model."""
+    by name that are not in the model; ``head`` is the number of the group that makes logits."""
 
     model: Any
     groups: Sequence[tuple[str, ...]]
     weights: Mapping[str, Matrix] = field(default_factory=dict)
     experts: Sequence[tuple[str, ExpertWeights]] = ()
+    head: int | None = None
 
 
 def calibration_text() -> str:
@@ -77,7 +78,8 @@ def calibrate_groups(
         ids = tokenizer.encode(calibration_text())[:TOKENS]
         # Without the head, which would make the logits of every token.
         with torch.inference_mode():
-            layers.model.base_model(input_ids=torch.tensor([ids]), use_cache=False)
+            given = layers.model.base_model(input_ids=torch.tensor([ids]), use_cache=False)
+        run.pass_head(given[0])
     except Exception as error:  # an architecture we do not support: it only costs accuracy
         if run.failed:
             raise
@@ -129,6 +131,15 @@ class _Calibration:
             hook.remove()
         for module in self._changed:
             module.__dict__.pop("forward", None)
+
+    def pass_head(self, hidden: torch.Tensor) -> None:
+        """Hand over the head, whose inputs these are."""
+        number = self._layers.head
+        if number is None:
+            return
+        layer = self._layers.model.get_submodule(self._layers.groups[number][0])
+        if hidden.shape[-1] == layer.in_features:
+            self._passed_group(number, layer, (hidden,), None)
 
     def hand_over_the_rest(self) -> None:
         """What the text did not reach."""

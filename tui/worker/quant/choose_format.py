@@ -16,6 +16,7 @@ from tui.worker.quant.matrix import Stacked
 _NATIVE = (
     native_linear.NativeBf16Linear,
     native_linear.NativeInt8Linear,
+    native_linear.NativeInt6Linear,
     native_linear.NativeInt4Linear,
 )
 _BY_TORCH = (
@@ -42,11 +43,16 @@ def bf16_layer(*matrices: tuple[torch.Tensor, torch.Tensor | None]) -> nn.Module
 
 def quantised_format(group: LinearGroup, dtype: str) -> type[LinearFormat]:
     """The format in which a group's matrix is computed as int8 or int4."""
-    # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
-    small = dtype == "int4" and not group.is_head
     if not build.unavailable_reason() and native_linear.supports_columns(group.columns):
-        return native_linear.NativeInt4Linear if small else native_linear.NativeInt8Linear
-    if small and torch_linear.TorchInt4Linear.supports_shape(sum(group.rows), group.columns):
+        if dtype == "int8":
+            return native_linear.NativeInt8Linear
+        # In 4 bits the head costs more accuracy than all its bytes are worth.
+        return native_linear.NativeInt6Linear if group.is_head else native_linear.NativeInt4Linear
+    if (
+        dtype == "int4"
+        and not group.is_head
+        and torch_linear.TorchInt4Linear.supports_shape(sum(group.rows), group.columns)
+    ):
         return torch_linear.TorchInt4Linear
     return (
         torch_linear.TorchInt8Linear if torch_linear.has_vnni() else torch_linear.WidenedInt8Linear

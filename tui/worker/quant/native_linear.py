@@ -158,6 +158,12 @@ class NativeInt8Linear(_NativeQuantisedLinear):
     bits, block_bytes = 8, abi.constant("INT8_BLOCK")
 
 
+class NativeInt6Linear(_NativeQuantisedLinear):
+    """6 bits in groups of 32 inputs, with a scale of 8 bits each."""
+
+    bits, block_bytes = 6, abi.constant("INT6_BLOCK")
+
+
 class NativeInt4Linear(_NativeQuantisedLinear):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
