@@ -92,6 +92,14 @@ typedef struct {
     int32_t bits, count;               /* count of matrices */
 } duibi_linear;
 
+/* A linear layer of 8, 6 or 4 bits, and what is computed with it: as in duibi_linear_quantised. */
+typedef struct {
+    const duibi_linear *layer;
+    const void *x;
+    void *y;
+    int64_t rows;
+} duibi_product;
+
 /* What is the same in every step. dtype: DUIBI_F32 with linear layers of 16 bits, else
  * DUIBI_BF16. */
 typedef struct {
@@ -142,6 +150,9 @@ size_t duibi_struct_size(int which);
 int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t inputs,
                            int64_t outputs, const uint8_t *tiles, const float *scale,
                            const float *bias, uint16_t *y);
+
+/* Several products at once. */
+int duibi_quantised_products(const duibi_product *products, int64_t count);
 
 /* Makes tiles and scale of w, float[rows][inputs]; rows that a tile lacks become zeros.
  * importance: float[inputs], the mean square of each input, or NULL; not used for 8 bits. */

@@ -248,75 +248,135 @@ INLINE void multiply_tile(int bits, int columns, int keeps, const uint8_t *w, in
     }
 }
 
-int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t inputs,
-                           int64_t outputs, const uint8_t *tiles, const float *scale,
-                           const float *bias, uint16_t *y) {
-    const int64_t groups = inputs / DUIBI_GROUP;
-    const int64_t tile_count = (outputs + DUIBI_TILE - 1) / DUIBI_TILE;
-    const int64_t tile_bytes = groups * duibi_block_bytes(bits);
-    const int64_t group_bytes = bits == 8 ? GROUP8_BYTES : DUIBI_GROUP;
-    int8_t *buffer = scratch((size_t)(rows * groups) * (size_t)(group_bytes + 12));
-    if (!buffer)
+/* Adds the products of `count` rows from `first` on with a tile to acc[count][32]. */
+static void multiply_rows(int bits, const uint8_t *w, int64_t groups, const QuantisedRows *a,
+                          int64_t rows, int64_t first, int64_t count, float *acc) {
+    const int is_bound = count <= MEMORY_BOUND_ROWS;
+    if (bits == 8 && is_bound)
+        multiply_tile(8, FEW_COLUMNS, 0, w, groups, a, rows, first, count, acc);
+    else if (bits == 8)
+        multiply_tile(8, COLUMNS_AT_ONCE, 0, w, groups, a, rows, first, count, acc);
+    else if (bits == 6 && is_bound)
+        multiply_tile(6, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, a, rows, first, count, acc);
+    else if (bits == 6)
+        multiply_tile(6, COLUMNS_AT_ONCE, 1, w, groups, a, rows, first, count, acc);
+    else if (is_bound)
+        multiply_tile(4, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, a, rows, first, count, acc);
+    else
+        multiply_tile(4, COLUMNS_AT_ONCE, 1, w, groups, a, rows, first, count, acc);
+}
+
+/* Of `count` rows the outputs of tile t, from their sums in units of the outputs' scales. */
+static void store_outputs(const duibi_linear *l, int64_t t, const float *acc, int64_t count,
+                          uint16_t *y) {
+    for (int64_t r = 0; r < count; r++)
+        for (int offset = 0; offset < DUIBI_TILE; offset += HALF_TILE) {
+            const int64_t o = t * DUIBI_TILE + offset, left = l->outputs - o;
+            if (left <= 0)
+                break;
+            vf v = vf_load(acc + r * DUIBI_TILE + offset);
+            v = vf_mul(v, vf_load(l->scale + o));
+            uint16_t *to = y + r * l->outputs + o;
+            if (left >= HALF_TILE) {
+                if (l->bias)
+                    v = vf_add(v, vf_load(l->bias + o));
+                store(to, 0, v, DUIBI_BF16);
+            } else {
+                uint16_t last[HALF_TILE];
+                if (l->bias)
+                    v = vf_add(v, vf_load_partial(l->bias + o, left, vf_zero()));
+                store(last, 0, v, DUIBI_BF16);
+                memcpy(to, last, (size_t)left * 2);
+            }
+        }
+}
+
+/* Bytes of the rows of a product in 8 bits. */
+static int64_t row_bytes(const duibi_product *p) {
+    const int64_t groups = p->rows * (p->layer->inputs / DUIBI_GROUP);
+    return groups * ((p->layer->bits == 8 ? GROUP8_BYTES : DUIBI_GROUP) + 12);
+}
+
+static QuantisedRows rows_within(int8_t *buffer, const duibi_product *p) {
+    const int64_t groups = p->rows * (p->layer->inputs / DUIBI_GROUP);
+    QuantisedRows a = {buffer, NULL, NULL, NULL};
+    a.scale = (float *)(buffer + groups * (p->layer->bits == 8 ? GROUP8_BYTES : DUIBI_GROUP));
+    a.float_sum = a.scale + groups;
+    a.sum = (int32_t *)(a.float_sum + groups);
+    return a;
+}
+
+static void quantise_row(const duibi_product *p, const QuantisedRows *a, int64_t row) {
+    const int64_t inputs = p->layer->inputs, groups = inputs / DUIBI_GROUP;
+    const uint16_t *x = (const uint16_t *)p->x + row * inputs;
+    for (int64_t g = 0; g < groups; g++)
+        quantise_group(p->layer->bits, x + g * DUIBI_GROUP, a, g * p->rows + row);
+}
+
+/* Whether a product has the rows of the one before it. */
+static int has_same_rows(const duibi_product *p, int64_t n) {
+    return n > 0 && p[n].x == p[n - 1].x && p[n].rows == p[n - 1].rows;
+}
+
+int duibi_quantised_products(const duibi_product *p, int64_t count) {
+    size_t bytes = (size_t)count * sizeof(QuantisedRows);
+    for (int64_t n = 0; n < count; n++)
+        bytes += has_same_rows(p, n) ? 0 : (size_t)row_bytes(p + n);
+    QuantisedRows *a = scratch(bytes);
+    if (!a)
         return 1;
-    QuantisedRows a = {buffer, (float *)(buffer + rows * groups * group_bytes), NULL, NULL};
-    a.float_sum = a.scale + rows * groups;
-    a.sum = (int32_t *)(a.float_sum + rows * groups);
-    const int single = rows == 1;
+    int8_t *next = (int8_t *)(a + count);
+    for (int64_t n = 0; n < count; n++) {
+        if (has_same_rows(p, n)) {
+            a[n] = a[n - 1];
+            continue;
+        }
+        a[n] = rows_within(next, p + n);
+        next += row_bytes(p + n);
+    }
+    /* One row is quantised sooner than threads have waited for each other. */
+    const int single = count == 1 && p->rows == 1;
     if (single)
-        for (int64_t g = 0; g < groups; g++)
-            quantise_group(bits, x + g * DUIBI_GROUP, &a, g);
+        quantise_row(p, a, 0);
 #pragma omp parallel
     {
         float acc[MAX_ROWS * DUIBI_TILE] __attribute__((aligned(64)));
         if (!single) {
-#pragma omp for schedule(static)
-            for (int64_t r = 0; r < rows; r++)
-                for (int64_t g = 0; g < groups; g++)
-                    quantise_group(bits, x + r * inputs + g * DUIBI_GROUP, &a, g * rows + r);
-        }
-#pragma omp for schedule(static) collapse(2)
-        for (int64_t first = 0; first < rows; first += MAX_ROWS)
-            for (int64_t t = 0; t < tile_count; t++) {
-                if (stopped())
+            for (int64_t n = 0; n < count; n++) {
+                if (has_same_rows(p, n))
                     continue;
-                const int64_t count = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
-                const uint8_t *w = tiles + t * tile_bytes;
-                memset(acc, 0, (size_t)count * DUIBI_TILE * sizeof(float));
-                if (bits == 6 && count > MEMORY_BOUND_ROWS)
-                    multiply_tile(6, COLUMNS_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
-                else if (bits == 6)
-                    multiply_tile(6, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, &a, rows, first,
-                                  count, acc);
-                else if (bits == 4 && count > MEMORY_BOUND_ROWS)
-                    multiply_tile(4, COLUMNS_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
-                else if (bits == 4)
-                    multiply_tile(4, COLUMNS_AT_ONCE, KEEPS_WEIGHTS, w, groups, &a, rows, first,
-                                  count, acc);
-                else if (count <= MEMORY_BOUND_ROWS)
-                    multiply_tile(8, FEW_COLUMNS, 0, w, groups, &a, rows, first, count, acc);
-                else
-                    multiply_tile(8, COLUMNS_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
-                for (int64_t r = 0; r < count; r++)
-                    for (int offset = 0; offset < DUIBI_TILE; offset += HALF_TILE) {
-                        const int64_t o = t * DUIBI_TILE + offset;
-                        if (o >= outputs)
-                            break;
-                        vf v = vf_load(acc + r * DUIBI_TILE + offset);
-                        v = vf_mul(v, vf_load(scale + o));
-                        uint16_t *to = y + (first + r) * outputs + o;
-                        if (outputs - o >= HALF_TILE) {
-                            if (bias)
-                                v = vf_add(v, vf_load(bias + o));
-                            store(to, 0, v, DUIBI_BF16);
-                        } else {
-                            uint16_t last[HALF_TILE];
-                            if (bias)
-                                v = vf_add(v, vf_load_partial(bias + o, outputs - o, vf_zero()));
-                            store(last, 0, v, DUIBI_BF16);
-                            memcpy(to, last, (size_t)(outputs - o) * 2);
-                        }
-                    }
+#pragma omp for schedule(static) nowait
+                for (int64_t r = 0; r < p[n].rows; r++)
+                    quantise_row(p + n, a + n, r);
             }
+#pragma omp barrier
+        }
+        for (int64_t n = 0; n < count; n++) {
+            const duibi_linear *l = p[n].layer;
+            const int64_t rows = p[n].rows, groups = l->inputs / DUIBI_GROUP;
+            const int64_t tiles = (l->outputs + DUIBI_TILE - 1) / DUIBI_TILE;
+            const int64_t tile_bytes = groups * duibi_block_bytes(l->bits);
+#pragma omp for schedule(static) collapse(2) nowait
+            for (int64_t first = 0; first < rows; first += MAX_ROWS)
+                for (int64_t t = 0; t < tiles; t++) {
+                    if (stopped())
+                        continue;
+                    const int64_t some = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
+                    memset(acc, 0, (size_t)some * DUIBI_TILE * sizeof(float));
+                    multiply_rows(l->bits, l->tiles + t * tile_bytes, groups, a + n, rows, first,
+                                  some, acc);
+                    store_outputs(l, t, acc, some, (uint16_t *)p[n].y + first * l->outputs);
+                }
+        }
     }
     return 0;
+}
+
+int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t inputs,
+                           int64_t outputs, const uint8_t *tiles, const float *scale,
+                           const float *bias, uint16_t *y) {
+    const duibi_linear layer = {.inputs = inputs, .outputs = outputs, .tiles = tiles,
+                                .scale = scale, .bias = bias, .bits = bits};
+    const duibi_product product = {.layer = &layer, .x = x, .rows = rows, .y = y};
+    return duibi_quantised_products(&product, 1);
 }
