@@ -126,6 +126,7 @@ def test_the_kernel_computes_what_its_experts_do_one_by_one(dtype: str, tmp_path
         x = torch.randn(rows, 64).to(torch.float32 if dtype == "bf16" else torch.bfloat16)
         chosen = torch.stack([torch.randperm(8)[:2] for _ in range(rows)])
         chosen[0, 1] = 8  # stands for no expert
+        chosen[-1] = 3  # twice the same
         shares = torch.rand(rows, 2)
         wanted = apply_experts(x, chosen, shares, 8, experts._compute)
         found = experts(x, chosen, shares)
