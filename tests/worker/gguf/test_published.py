@@ -127,6 +127,25 @@ def test_a_measure_has_exactly_its_tokens(engine: LocalEngine) -> None:
         assert (answered.finish, answered.reused) == ("length", 0)
 
 
+def test_prompts_of_others_are_no_decoding(engine: LocalEngine) -> None:
+    told = bodies(
+        engine,
+        Request(21, (), 40, GREEDY, background=True, prompt_tokens=8),
+        Request(22, (), 2, GREEDY, background=True, prompt_tokens=1400),
+    )
+    beside, long = (
+        next(one for one in told if isinstance(one, Answered) and one.answer == id_)
+        for id_ in (21, 22)
+    )
+    assert beside.waited_ms > 0
+    assert long.waited_ms == 0
+    assert beside.ttft_ms is not None and beside.tpot_ms is not None
+    decoding = beside.tpot_ms * (beside.output_tokens - 1)
+    assert beside.ttft_ms + decoding + beside.waited_ms == pytest.approx(beside.e2e_ms, abs=1)
+    (alone,) = run_round(engine, 8, 20).answers
+    assert alone.waited_ms == 0
+
+
 def test_what_does_not_fit_is_said(engine: LocalEngine) -> None:
     failed = expect(Failed, bodies(engine, ask(20, "word " * LONG))[-1])
     assert failed.cause == "too_long"

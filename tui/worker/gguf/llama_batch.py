@@ -22,6 +22,7 @@ from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.gguf.llama_server import LlamaServer, failure_reason
+from tui.worker.gguf.prompt_waits import PromptClock, TokenGaps
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
 from tui.worker.measure import PeakMemory
@@ -54,6 +55,9 @@ class _Row(AnswerRow):
     """What stands behind the prompt where it went on last."""
     earlier_tokens: int = 0
     """Tokens that it had there."""
+    gaps: TokenGaps = field(default_factory=TokenGaps)
+    prompts_ns: int = 0
+    """What the clock of prompts showed at its newest token."""
 
     @property
     def is_computing(self) -> bool:
@@ -92,6 +96,9 @@ class LlamaBatch:
         """Rows that are over, of which llama.cpp may not know yet."""
         self._inbox: queue.SimpleQueue[_Pieces | None] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
+        self._prompt_clock = PromptClock()
+        self._pace_ns = 0.0
+        """Of the newest answer that had tokens without prompts beside them."""
         self._full_at = 0
         self.deferred: DecodeRequest | None = None
         """A request for which there was no room: enter it again."""
@@ -180,6 +187,7 @@ class LlamaBatch:
             if (found := self._inbox.get(timeout=_LONGEST_WAIT_S)) is None:
                 return
             self._control.steps += 1
+            self._follow_prompt(found)
             if not found.row.is_left and found.part == found.row.part:
                 yield from self._take(found)
 
@@ -223,6 +231,14 @@ class LlamaBatch:
         except Exception as error:
             take(error)
 
+    def _follow_prompt(self, found: _Pieces) -> None:
+        """Also of those that left: llama.cpp may still compute the prompt of one."""
+        progress = found.told.get("prompt_progress") if isinstance(found.told, dict) else None
+        if progress and int(progress["processed"]) < int(progress["total"]):
+            self._prompt_clock.begin(found.row.id, found.t_ns)
+        else:
+            self._prompt_clock.end(found.row.id, found.t_ns)
+
     def _take(self, found: _Pieces) -> Iterator[TimedBody]:
         row, told = found.row, found.told
         if told is None and row.finish:
@@ -251,6 +267,7 @@ class LlamaBatch:
         made = max(row.output_tokens, made)
         fresh, row.output_tokens = made - row.output_tokens, made
         text, reason = str(choice.get("text") or ""), choice.get("finish_reason")
+        self._count_gap(row, t_ns, fresh)
         row.last_token_ns = t_ns
         row.first_token_ns = row.first_token_ns or t_ns
         if reason:
@@ -275,6 +292,14 @@ class LlamaBatch:
             self._drop(row)
             yield time.monotonic_ns(), self._answered(row)
 
+    def _count_gap(self, row: _Row, t_ns: int, fresh: int) -> None:
+        """Before the time of its newest token is noted."""
+        shown = self._prompt_clock.read(t_ns)
+        if row.first_token_ns and fresh:
+            row.gaps.add(t_ns - row.last_token_ns, fresh, shown - row.prompts_ns)
+            self._pace_ns = row.gaps.pace_ns or self._pace_ns
+        row.prompts_ns = shown
+
     def _drop(self, row: _Row) -> None:
         row.is_left = True
         self._rows.remove(row)
@@ -284,6 +309,7 @@ class LlamaBatch:
 
     def _answered(self, row: _Row) -> Answered:
         self._peak.sample()
+        row.waited_ns = row.gaps.waited_ns(self._pace_ns)
         return row.answered(row.finish, row.output_tokens, self._usage(), self._peak)
 
     def _usage(self) -> CoreUsage:
