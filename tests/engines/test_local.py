@@ -355,6 +355,7 @@ def test_why_a_worker_died() -> None:
     assert "SIGKILL" in explain_exit(-9, False, 0, "").message
     assert "SIGSEGV" in explain_exit(-11, False, 0, "").message
     assert "it was built for another" in explain_exit(-4, False, 0, "").message
+    assert "was cut short" in explain_exit(-7, False, 0, "").message
     assert explain_exit(1, False, 0, "ImportError: no x").message.endswith("1: ImportError: no x")
     thrown = "terminate called\n  what():  std::bad_alloc\nFatal Python error: Aborted\n  File x"
     aborted = explain_exit(-6, False, 0, thrown)

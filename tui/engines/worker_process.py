@@ -267,6 +267,10 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
     if code == -signal.SIGILL:
         said = "the worker has instructions that this CPU has not: it was built for another"
         return _failed("crashed", said, "`duibi doctor` tells which builds compute here")
+    if code == -signal.SIGBUS:
+        # What a read of mapped weights behind the end of their file does.
+        said = "a file of the model was cut short or cannot be read, while the worker computed"
+        return _failed("crashed", said, "check the file, then load the model again")
     if code < 0:
         try:
             name = signal.Signals(-code).name

@@ -1,5 +1,6 @@
 """A GGUF file as published, through a worker: llama.cpp computes, the events are ours."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -320,6 +321,32 @@ def test_a_vocabulary_that_ends_llama_cpp_is_refused_before(tmp_path: Path) -> N
         "damaged",
         "odd.gguf has the same token twice in its vocabulary",
     )
+
+
+def test_a_file_that_is_cut_while_it_computes_is_one_sentence(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "cut.gguf")
+    engine = LocalEngine(file, "gguf", 1, tmp_path / "log", context=256)
+    engine.load(lambda t_ns, body: None)
+    os.truncate(file, 4096)
+    failed = expect(Failed, bodies(engine, ask(1, "hello", 2))[-1])
+    assert (failed.cause, "was cut short" in failed.message) == ("crashed", True)
+    assert "cut.gguf" in refusal(file).message
+    engine.close()
+
+
+def test_a_file_that_was_replaced_answers_for_no_other(tmp_path: Path) -> None:
+    """The model is loaded anew for other threads: by then its name may lead to another."""
+    file = write_gguf(tmp_path / "model.gguf")
+    engine = LocalEngine(file, "gguf", 1, tmp_path / "log", context=256)
+    engine.load(lambda t_ns, body: None)
+    write_gguf(tmp_path / "other.gguf", seed=1).replace(file)
+    assert isinstance(bodies(engine, ask(1, "hello", 2))[-1], Answered)
+    engine.set_threads(2)
+    failed = expect(Failed, bodies(engine, ask(2, "hello", 2))[-1])
+    assert failed.message == "model.gguf was changed after it was loaded"
+    engine.load(lambda t_ns, body: None)
+    assert isinstance(bodies(engine, ask(3, "hello", 2))[-1], Answered)
+    engine.close()
 
 
 def test_a_model_that_is_given_back_at_once_is_given_back(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.llama_cpp import BATCH_TOKENS
 from tui.host import system
 from tui.host.errors import first_line
@@ -62,6 +63,7 @@ class LlamaServer:
         """Which of its layers a GPU holds."""
         self._server: Any = None
         self._client: _Client | None = None
+        self._files = _state_of(path)
         self._load()
 
     def adapt(self, threads: int, pool: int) -> None:
@@ -70,10 +72,13 @@ class LlamaServer:
         computed meanwhile.
 
         Raises:
-            CheckpointError: there is no memory for it.
+            CheckpointError: there is no memory for it, or the files are others by now.
         """
         if threads == self.threads and pool <= self.pool:
             return
+        if _state_of(self._path) != self._files:
+            what = f"{self._path.name} was changed after it was loaded"
+            raise CheckpointError("damaged", what, "load the model again")
         before = self.threads, self.pool
         self.threads, self.pool = threads, max(pool, self.pool)
         try:
@@ -156,6 +161,15 @@ class LlamaServer:
     def _post(self, path: str, order: dict[str, Any]) -> Any:
         assert self._client is not None
         return self._client.post(path, order)
+
+
+def _state_of(path: Path) -> tuple[tuple[int, ...], ...]:
+    """What tells whether the files of a model are still the same; empty where one is gone."""
+    try:
+        found = [part.stat() for part in all_parts(path) if part.exists()]
+    except OSError:
+        return ()
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 def failure_reason(told: Any) -> str:
