@@ -14,8 +14,12 @@ PUBLISHED = "gguf"
 MODULE = "xllamacpp"
 """Carries llama.cpp in process."""
 BATCH_TOKENS = 256
-"""Tokens of a prompt that are computed at a time, whatever the context: a cancelled one is left
-after as many, and activations take memory for as many."""
+"""Tokens of a prompt that are computed at a time, whatever the context: activations take memory for
+as many."""
+PASS_TOKENS = 256, 512
+"""Tokens of prompts in one pass, of a model that answers one question at a time and of one that
+answers several: a cancelled prompt is left after as many. Short prompts that come together should
+share a pass: answers that begin one behind another also end so, and decode in smaller batches."""
 FIRST_POOL = 2048
 """Tokens of prompts and answers for which there is room at first: llama.cpp takes the memory of all
 keys and values when it loads, and is loaded anew for an answer that needs more."""

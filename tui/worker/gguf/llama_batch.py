@@ -23,6 +23,7 @@ from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.gguf.llama_server import LlamaServer, failure_reason
 from tui.worker.gguf.prompt_waits import PromptClock, TokenGaps
+from tui.worker.gguf.slots import Slots
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
 from tui.worker.measure import PeakMemory
@@ -35,8 +36,9 @@ _SEEDS = 1 << 32
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Row(AnswerRow):
-    """An answer that llama.cpp makes."""
+    """An answer that llama.cpp makes, in a ``slot`` of its."""
 
+    slot: int
     is_background: bool = False
     computing: list[threading.Thread] = field(default_factory=list)
     """Threads that wait in llama.cpp for it."""
@@ -96,6 +98,7 @@ class LlamaBatch:
         """Rows that are over, of which llama.cpp may not know yet."""
         self._inbox: queue.SimpleQueue[_Pieces | None] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
+        self._slots = Slots(self._server.slots)
         self._prompt_clock = PromptClock()
         self._pace_ns = 0.0
         """Of the newest answer that had tokens without prompts beside them."""
@@ -148,9 +151,11 @@ class LlamaBatch:
         if not self._rows:
             self._peak.reset()
         checkpoint = self._loaded.checkpoint
+        busy = {one.slot for one in (*self._rows, *self._leaving)}
         row = _Row(
             id=request.answer,
             plan=planned,
+            slot=self._slots.take(planned.ids, busy, not planned.is_measure),
             splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=self._usage(),
             threads=self._server.threads,
@@ -199,6 +204,7 @@ class LlamaBatch:
         """Have llama.cpp go on with what a row has."""
         order = _order(row.plan, self._loaded.checkpoint.thought)
         order["prompt"] = [*row.plan.ids, *row.given]
+        order["id_slot"] = row.slot
         order["n_predict"] = row.max_tokens - row.output_tokens
         thread = threading.Thread(
             target=self._compute, args=(row, row.part, order), name="answer", daemon=True

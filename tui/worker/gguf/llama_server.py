@@ -18,7 +18,7 @@ from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_parts import all_parts
-from tui.checkpoints.llama_cpp import BATCH_TOKENS
+from tui.checkpoints.llama_cpp import BATCH_TOKENS, PASS_TOKENS
 from tui.host import system
 from tui.host.errors import first_line
 from tui.worker.gguf import llama_build
@@ -32,6 +32,8 @@ _LAYERS_TOO = 4
 _REASON = re.compile(r" E (?:\w+ +)?\w+: (?:error loading model(?: \w+)?: )*(?P<reason>.+)")
 _NO_MEMORY = re.compile(r"\b(?:re)?alloc|out of memory", re.IGNORECASE)
 _TIMEOUT_S = 60.0
+_SLOTS_FOR_ONE = 2
+"""Of a model that answers one question at a time: one more may be left still computing."""
 _STDERR, _MOST_PRINTED = 2, 1 << 18
 _PRINTED_WITHIN_S = 2.0
 """A thread of llama.cpp prints, perhaps after the error has come."""
@@ -128,7 +130,7 @@ class LlamaServer:
         given.model.path = str(self._path)
         given.hostnames = [str(address)]
         given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
-        given.n_batch = given.n_ubatch = BATCH_TOKENS
+        given.n_batch, given.n_ubatch = PASS_TOKENS[self.slots > _SLOTS_FOR_ONE], BATCH_TOKENS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
         given.warmup = given.ui = given.endpoint_slots = False
         # Conversations are written by our templates. The file's own would be tried out for its

@@ -1,0 +1,44 @@
+"""Which of llama.cpp's slots computes an answer.
+
+llama.cpp itself takes the one that was used the longest ago, so that one answer after another fills
+all of them; and each token looks over the cells of all, up to the last that is in use.
+"""
+
+from collections.abc import Collection, Sequence
+
+_ALIKE = 0.1
+"""Share of a prompt that a slot must hold to be chosen for that; llama.cpp has the same."""
+
+
+class Slots:
+    """The slots of a server, by what they hold of prompts."""
+
+    def __init__(self, count: int) -> None:
+        self._held: list[Sequence[int]] = [()] * count
+        self._used = [0] * count
+        self._turn = 0
+
+    def take(self, ids: Sequence[int], busy: Collection[int], is_kept: bool) -> int:
+        """The slot for a prompt, of those that are not ``busy``; -1: none, llama.cpp waits for one.
+
+        Of a prompt that is not to be kept (``is_kept``) nothing is looked for, and nothing of it
+        will be: it takes the first, and the others keep what they hold.
+        """
+        free = [number for number in range(len(self._held)) if number not in busy]
+        if not free:
+            return -1
+        chosen = free[0]
+        if is_kept:
+            alike = {number: _shared(self._held[number], ids) for number in free}
+            chosen = max(free, key=lambda number: alike[number])
+            if alike[chosen] <= _ALIKE * len(ids):
+                chosen = min(free, key=lambda number: self._used[number])
+        self._turn += 1
+        self._held[chosen], self._used[chosen] = ids if is_kept else (), self._turn
+        return chosen
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids two prompts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
