@@ -178,4 +178,8 @@ _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # What models and vocabularies hold is not given back piece by piece first.
+    os._exit(code)
