@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tui.checkpoints.llama_cpp import FIRST_POOL
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import run_round
 from tui.host import cpu, memory, process
@@ -249,11 +250,13 @@ def serve_llama(gguf: str, threads: int) -> None:
 
 
 def llama_server(gguf: str, threads: int) -> Any:
-    """xllamacpp's server as it is by default, but for its warm-up, with `SLOTS` slots."""
+    """xllamacpp's server as it is by default, but for its warm-up, with `SLOTS` slots and room for
+    as many tokens as the worker of duibi has for as many."""
     import xllamacpp
 
     given = xllamacpp.CommonParams()
-    given.model.path, given.n_ctx, given.n_parallel, given.kv_unified = gguf, 8192, SLOTS, True
+    given.model.path, given.n_parallel, given.kv_unified = gguf, SLOTS, True
+    given.n_ctx = 2 * FIRST_POOL
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
     given.warmup = given.fit_params = given.ui = given.cache_idle_slots = False
     given.cache_ram_mib, given.verbosity = 0, -1
@@ -273,7 +276,7 @@ def serve_wheel(gguf: str, threads: int) -> None:
     load_s = time.perf_counter() - began
     order = {"ignore_eos": True, "temperature": 0, "cache_prompt": False}
 
-    def answer(prompt: int, new: int) -> tuple[float, float]:
+    def answer(prompt: int, new: int, slot: int = 0) -> tuple[float, float]:
         ids = [random.randrange(100, 40000) for _ in range(prompt)]
         told: list[Any] = []
 
@@ -281,14 +284,17 @@ def serve_wheel(gguf: str, threads: int) -> None:
             told.append(piece)
             return False
 
-        server.handle_completions({**order, "prompt": ids, "n_predict": new}, take)
+        # One after another in the same: a token looks over the cells of all that are in use.
+        given = {"prompt": ids, "n_predict": new, "id_slot": slot}
+        server.handle_completions({**order, **given}, take)
         took = told[-1]["timings"]
         first_s = took["prompt_ms"] / 1000
         return first_s, first_s + took["predicted_per_token_ms"] * (new - 1) / 1000
 
     def together(prompt: int, new: int, count: int) -> list[tuple[float, float]]:
         with ThreadPoolExecutor(count) as pool:
-            return list(pool.map(answer, itertools.repeat(prompt, count), itertools.repeat(new)))
+            each = itertools.repeat(prompt, count), itertools.repeat(new), range(count)
+            return list(pool.map(answer, *each))
 
     serve(load_s, answer, together)
 

@@ -106,7 +106,7 @@ def speeds(given: argparse.Namespace) -> None:
             seen: Answer = both[name].ask(given.prompt, given.new)
             found["decode, tokens/s"][name].append(1000 / seen.token_ms)
             found["prefill, tokens/s"][name].append(given.prompt / seen.first_s)
-    for turn in range(2 if given.questions > 1 else 0):
+    for turn in range(max(2, given.rounds // 2) if given.questions > 1 else 0):
         for name in sorted(both, reverse=bool(turn % 2)):
             began = time.monotonic()
             both[name].step(64, given.new, given.questions)
