@@ -1,7 +1,7 @@
 # make run        the program: a recording at the first start, then what there is to compare
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
-# make versions   tests with other Pythons and other versions of the packages (WHOLE=1: more)
+# make versions   tests with other Pythons and other versions of the packages (WHOLE=1: all tests)
 # make campaigns  faults and hostile input by the thousand
 PYTHON ?= python3
 VENV ?= .venv

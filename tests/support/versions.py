@@ -1,9 +1,10 @@
 """Tests with other Pythons, and with the lowest and the newest versions of what the program is
 made of: ``python -m tests.support.versions FOLDER [--whole]``.
 
-Each has an environment of its own in FOLDER, made by uv. The ends have to pass most: the lowest
-versions of all extras with the oldest Python at hand, and, with ``--whole``, the newest with
-Debian's newest Python and torch. The Pythons between pass those of the core.
+Each has an environment of its own in FOLDER, made by uv. The oldest Python at hand passes most
+with the lowest versions of all extras, the others those of the core with the newest. With
+``--whole`` these pass all but the slow ones, with the torch of the usual index where no index of
+builds for the CPU is reached, and Debian's newest Python passes most, with Debian's torch.
 """
 
 import functools
@@ -26,6 +27,8 @@ AT_THE_ENDS = (
     *(*CORE, "reports", "checkpoints", "engines/test_local.py", "worker/decode", "worker/gguf"),
     "worker/load/test_families_golden.py",
 )
+ALL = ("",)
+"""Folders and files of tests/."""
 TESTS_WITHIN_S = 1500.0
 TOOLS = (
     *("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "hypothesis", "html5lib"),
@@ -48,6 +51,8 @@ class Environment:
     has_extras: bool = False
     torch: Path | None = None
     """The packages of which a torch for the CPU is taken; None: from an index, if any."""
+    has_cuda: bool = False
+    """Whether the usual index's torch is taken, which is of gigabytes for CUDA."""
 
     @property
     def name(self) -> str:
@@ -70,12 +75,14 @@ def interpreters() -> dict[int, str]:
     return found
 
 
-def environments(found: dict[int, str]) -> list[Environment]:
+def environments(found: dict[int, str], is_whole: bool) -> list[Environment]:
     """The lowest versions with the oldest of these alone, the newest with the others: with the
     oldest, nearly these are what `make test` runs with."""
     oldest, *others = sorted(found)
     lowest = Environment(found[oldest], oldest, LOWEST, AT_THE_ENDS, True)
-    return [lowest, *(Environment(found[minor], minor, NEWEST) for minor in others)]
+    tests = ALL if is_whole else CORE
+    later = [Environment(found[m], m, NEWEST, tests, has_extras=is_whole) for m in others]
+    return [lowest, *later]
 
 
 def newest(folder: Path) -> Environment:
@@ -105,6 +112,8 @@ def with_torch(wanted: Environment) -> Environment:
     """Where its torch comes from, decided."""
     if not wanted.has_extras or wanted.torch or has_index_of_cpu_builds():
         return wanted
+    if wanted.resolution == NEWEST:
+        return replace(wanted, has_cuda=True)
     here = importlib.metadata.distribution("torch")
     print(f"not tested here: the {wanted.resolution} torch (no index of CPU builds is reached)")
     if wanted.minor != sys.version_info.minor:
@@ -121,9 +130,13 @@ def needs_of_torch(packages: Path) -> list[str]:
 def install(wanted: Environment, folder: Path) -> bool:
     """Make an environment; False where that cannot be done, as without a package index."""
     uv = [sys.executable, "-m", "uv"]
-    if not _run([*uv, "venv", "--quiet", "--clear", "--python", wanted.python, str(folder)]):
+    # With pip, by which some tests install.
+    made = [*uv, "venv", "--quiet", "--clear", "--seed", "--python", wanted.python, str(folder)]
+    if not _run(made):
         return False
     into = [*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
+    if wanted.has_cuda:
+        into += ["--no-sources"]
     if wanted.torch:
         (site,) = folder.glob("lib/python3*/site-packages")
         for part in _PARTS_OF_TORCH:
@@ -170,7 +183,7 @@ def main() -> int:
     """How many of them fail, at most 1."""
     folder, is_whole = Path(sys.argv[1]), "--whole" in sys.argv[2:]
     found, untested, failed = interpreters(), [], []
-    wanted = environments(found)
+    wanted = environments(found, is_whole)
     if is_whole:
         try:
             last = newest(folder / "debian")
@@ -179,7 +192,7 @@ def main() -> int:
         except NotHereError as why:
             untested.append(f"Debian's newest Python ({why})")
     else:
-        untested.append("Debian's newest Python (only with WHOLE=1)")
+        untested.append("Debian's newest Python, and all tests with each (only with WHOLE=1)")
     for one in map(with_torch, wanted):
         print(f"== {one.name}", flush=True)
         made = folder / f"{one.minor}-{one.resolution}"
