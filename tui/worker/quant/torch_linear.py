@@ -21,8 +21,9 @@ _MAX_LEVEL = 127
 _PLAIN_ROWS = 4
 """Up to so many rows torch's own product of bfloat16 is sooner done than the weights are widened;
 each further row costs it as much again."""
-_BLOCK = 256
-"""Outputs whose weights are widened at a time: they stay in the cache of a core."""
+_LEAST_BLOCK, _BLOCK_BYTES = 256, 2 << 20
+"""Outputs whose weights are widened at a time, and more of them where they are narrow: they stay
+in a cache, and an operation of torch is not short."""
 
 
 class TorchBf16Linear(ReducedLinear):
@@ -220,7 +221,7 @@ def _product_in_blocks(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torc
     y = torch.empty((sum(weight.shape[0] for weight in weights), rows.shape[1]))
     start = 0
     for weight in weights:
-        for block in weight.split(_BLOCK):
+        for block in weight.split(max(_LEAST_BLOCK, _BLOCK_BYTES // (4 * weight.shape[1]))):
             torch.mm(block.float(), rows, out=y[start : start + block.shape[0]])
             start += block.shape[0]
     return y.t().contiguous().view(*x.shape[:-1], -1)
