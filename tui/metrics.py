@@ -5,7 +5,7 @@ answer. `FORMULAS` says them in words; the report's footnote and the READMEs quo
 A figure that its times and counts do not give is None.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
 STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS = 256, 64
@@ -146,18 +146,19 @@ def _rounded(value: float | None, digits: int) -> float | None:
 LARGEST, SMALLEST = 1e15, 1e-12
 """No figure is beyond them: a file of others may hold any number, and what is computed from
 1.7e308 is infinite."""
+_SHARES = ("lost", "file_cache")
 _T = TypeVar("_T")
 
 
 def without_absurd(record: _T) -> _T:
-    """A dataclass without figures that no machine can have measured: those are "not measured"
-    (None), or 0 where a field must be a number."""
+    """A dataclass without figures that no machine can have measured: below 0, too large or too
+    small, a share above 1. They have the default of their field, "not measured" or 0."""
     found: Any = record
     wrong = {
-        field.name: 0.0 if field.type in (float, "float") else None
+        field.name: 0 if field.default is MISSING else field.default
         for field in fields(found)
-        if isinstance(value := getattr(record, field.name), float)
-        and value
-        and not SMALLEST <= abs(value) <= LARGEST
+        if field.name != "answer"
+        if type(value := getattr(record, field.name)) in (int, float) and value
+        if not SMALLEST <= value <= (1 if field.name in _SHARES else LARGEST)
     }
     return replace(found, **wrong) if wrong else record

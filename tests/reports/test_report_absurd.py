@@ -1,14 +1,17 @@
 """Numbers that no machine can have measured, in a file of others: they are left out everywhere."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.support.recorded_sessions import recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 from tui import events as ev
 from tui.board import fold
-from tui.sessions import reader
+from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
 from tui.text.units import format_milliseconds
 
@@ -54,6 +57,39 @@ def test_they_are_not_measured(session: Path) -> None:
     assert figures.ttft_ms is figures.e2e_ms is figures.decode_tok_s is None
     assert board.models[0].loads[0].load_s == 0.0
     assert board.models[0].measures[0].ttft_ms is None
+
+
+def _below_0(value: Any, name: str = "") -> Any:
+    """The same with every number that measures something below 0."""
+    if isinstance(value, dict):
+        return {k: v if k == "settings" else _below_0(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_below_0(one, name) for one in value]
+    named = name in ("v", "answer", "turn", "repeat")
+    return value if named or type(value) not in (int, float) else -value
+
+
+def test_numbers_below_0_are_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = recorded_header(["a@bf16", "b@fp32"], [{"id": "one", "category": "x", "turns": ["q"]}])
+    path = record_session(tmp_path, head, lambda *_: "some words")
+    rows = [json.loads(lines.strip_crc(line)) for line in path.read_bytes().splitlines(True)[:-1]]
+    packed = [json.dumps([*row[:4], _below_0(row[4])]).encode() for row in rows]
+    path.write_bytes(b"".join(map(lines.add_crc, packed)))
+    told = ""
+    for more in (
+        ("report", str(path), "--out", str(tmp_path / "report.md")),
+        ("report", str(path), "--out", str(tmp_path / "report.csv")),
+        ("sessions", "show", str(path)),
+        ("replay", str(path), "--speed", "max"),
+    ):
+        assert cli.run_command_line(list(more)) == 0, more
+        told += capsys.readouterr().out
+    for name in ("report.md", "report.csv"):
+        told += (tmp_path / name).read_text("utf-8-sig")
+    told = re.sub(r"at most -128", "", told)
+    assert not re.findall(r".*(?<![\w.)-])-\d.*", told)
 
 
 def test_a_time_of_any_length_is_written() -> None:

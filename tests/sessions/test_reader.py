@@ -100,7 +100,9 @@ def test_a_good_line_of_another_session_is_seen_by_the_sum_of_the_end(
     other = split(write_session(tmp_path, tokens=3).read_bytes())
     rows = split(real)
     rows[-2] = lines.encode_line(dataclasses.replace(scan(real).events[-2], t_us=1))[1]
-    assert scan(b"".join(rows)).verdict == "damaged"
+    found = scan(b"".join(rows))
+    assert found.verdict == "damaged"
+    assert "checksum of the whole file" in found.problem
     assert scan(b"".join(other)).verdict == "complete"
 
 
@@ -138,7 +140,6 @@ def test_numbers_and_depths_no_display_could_bear(real: bytes, text: str) -> Non
     "change",
     [
         {"models": ["demo"]},
-        {"models": [{}] * 1000},
         {"questions": {"questions": "all"}},
         {"questions": {"questions": ["one"]}},
         {"questions": {"questions": [{"id": "q", "turns": [1]}]}},
@@ -153,6 +154,14 @@ def test_a_header_that_displays_could_not_bear_is_none(
         lines.encode_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, **change)))[1]
     )
     with pytest.raises(UserError, match="no session header"):
+        reader.read(path)
+
+
+def test_too_many_models_are_the_reason_that_is_told(tmp_path: Path) -> None:
+    head = dataclasses.replace(HEADER, models=[{"name": "demo"}] * 65)
+    path = tmp_path / "x.duibi"
+    path.write_bytes(lines.encode_line(ev.Event(0, 0, -1, head))[1])
+    with pytest.raises(UserError, match="it names 65 models, more than 64"):
         reader.read(path)
 
 

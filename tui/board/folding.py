@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tui import events as ev
-from tui import metrics
 from tui.board.state import Answer, Board, BoardQuestion, Model
 from tui.events import RUN, Event
 
@@ -153,12 +152,11 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
                 model.notes = []
             model.state, model.load, model.failure = "loading", load, None
         case ev.Loaded() as loaded:
-            loaded = metrics.without_absurd(loaded)
             model.state, model.loaded, model.load, model.failure = "ready", loaded, None, None
             model.loads.append(loaded)
             model.private, model.mapped = loaded.private, loaded.mapped
         case ev.Measured() as measured:
-            model.measures.append(metrics.without_absurd(measured))
+            model.measures.append(measured)
         case ev.Unloaded():
             model.state, model.private, model.mapped = "unloaded", 0, 0
         case ev.Note() as note:
@@ -199,7 +197,7 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
             answer.started, answer.started_us, answer.state = started, event.t_us, "prefill"
             model.current_answer_id = answer.id
         case ev.Answered() as figures:
-            answer.figures, answer.state = metrics.without_absurd(figures), "answered"
+            answer.figures, answer.state = figures, "answered"
             _join_pieces(answer)
             answer.tokens = figures.output_tokens or answer.tokens
         case ev.Failed() as failure:
@@ -212,7 +210,7 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
 
 def _apply_delta(answer: Answer, t_us: int, delta: ev.Delta) -> None:
     text = delta.text
-    answer.tokens += delta.n
+    answer.tokens += max(0, delta.n)
     if delta.recast:
         answer.reasoning += answer.chunks
         answer.reasoning_length += answer.text_length

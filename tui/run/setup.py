@@ -45,6 +45,7 @@ from tui.run.shared_state import SharedState
 from tui.run.turns import ComputingTurns
 from tui.sessions.journal import Journal
 from tui.sessions.masking import mask_body
+from tui.sessions.reader import MAX_MODELS
 
 EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""
@@ -67,10 +68,15 @@ def begin(
     file of the question set, for the header ("": not known).
 
     Raises:
-        UserError: a model does not fit in memory even alone (exit code 4), what is made of it does
-            not fit on the disk, the session file cannot be made, or the file of pasted answers
-            cannot be used.
+        UserError: there are more models than a header names, one does not fit in memory even alone
+            (exit code 4), what is made of it does not fit on the disk, the session file cannot be
+            made, or the file of pasted answers cannot be used.
     """
+    if len(models) > MAX_MODELS:
+        raise UserError(
+            f"{len(models)} models in one run, and a session names {MAX_MODELS} at most",
+            "make several runs of them: `duibi report` takes several sessions",
+        )
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     header = Session(
         v=VERSION,

@@ -1,5 +1,6 @@
-"""The one-line texts of a session, of a length that can be drawn: anyone can have written the
-file. What is shown is cut; what is looked for by its text is refused where it is too long."""
+"""The one-line texts of a session, of a length that can be drawn, and the sizes in its header:
+anyone can have written the file. What is shown is cut; what is looked for by its text is refused
+where it is too long; a size below 0 is none."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,14 +34,14 @@ def bound_lines(event: Event) -> Event:
             body,
             models=[_model(one) for one in body.models],
             questions={k: _questions(v) if k == "questions" else _head(k, v) for k, v in asked},
-            host=_bounded(body.host, MAX_NAME),
+            host=_bounded(_sizes(body.host), MAX_NAME),
             settings={**body.settings, **title},
         )
         return replace(event, body=bounded)
     if isinstance(body, ev.Joined):
         return replace(event, body=replace(body, model=_model(body.model)))
     if isinstance(body, ev.Resumed):
-        return replace(event, body=replace(body, host=_bounded(body.host, MAX_NAME)))
+        return replace(event, body=replace(body, host=_bounded(_sizes(body.host), MAX_NAME)))
     if isinstance(body, ev.Note) and body.source == "title" and len(body.text) > MAX_LINE:
         return replace(event, body=replace(body, text=shorten(body.text, MAX_LINE)))
     return event
@@ -51,7 +52,9 @@ def _model(model: Any) -> Any:
         return model
     _require_short(model.get("name"), f"a model's name is longer than {MAX_NAME} characters")
     label = model.get("label")
-    bounded = {k: v if k == "settings" else _bounded(v, MAX_NAME) for k, v in model.items()}
+    # What was asked for may be below 0.
+    asked = {"settings": model["settings"]} if "settings" in model else {}
+    bounded = _bounded(_sizes(model), MAX_NAME) | asked
     return bounded | ({"label": _without_middle(str(label))} if label else {})
 
 
@@ -83,6 +86,14 @@ def _bounded(value: Any, limit: int = MAX_LINE) -> Any:
     if isinstance(value, dict):
         return {name: _bounded(one, limit) for name, one in value.items()}
     return [_bounded(one, limit) for one in value] if isinstance(value, list) else value
+
+
+def _sizes(value: Any) -> Any:
+    """The same without numbers below 0, which are no sizes."""
+    if isinstance(value, dict):
+        is_size = {k: type(v) not in (int, float) or v >= 0 for k, v in value.items()}
+        return {k: _sizes(v) for k, v in value.items() if is_size[k]}
+    return [_sizes(one) for one in value] if isinstance(value, list) else value
 
 
 def _without_middle(text: str) -> str:

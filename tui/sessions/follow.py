@@ -30,7 +30,7 @@ class TailReader:
         self._file = os.fdopen(storage.open_regular(path), "rb")
         data = self._file.read(os.fstat(self._file.fileno()).st_size)
         scanned = reader.scan(data, path.name)
-        self._unread: list[Event] = scanned.events
+        self._unread = lines.with_real_figures(scanned.events)
         self._seq, self._offset = len(scanned.events), scanned.good_bytes
         self.problem = scanned.problem
 
@@ -59,7 +59,7 @@ class TailReader:
             except LineError as error:
                 self.problem = str(error)
                 break
-            found.append(event)
+            found += lines.with_real_figures([event])
             start = end
             self._seq += 1
         self._offset += start

@@ -7,12 +7,14 @@ lowercase hexadecimal digits, so that a flipped bit in it is seen as well.
 import json
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 from tui import events as ev
 from tui.events import Event, json_form
+from tui.metrics import without_absurd
 from tui.sessions.bounded_lines import LongLineError, bound_lines
 
 SUFFIX = ".duibi"
@@ -165,7 +167,18 @@ def decode_event(row: list[Any]) -> Event:
         raise LineError(str(error)) from None
 
 
+_WITH_FIGURES = frozenset((ev.Load, ev.Loaded, ev.Measured, ev.Started, ev.Answered, ev.Memory))
 _WITH_LINES = frozenset((ev.Session, ev.Joined, ev.Resumed, ev.Note))
+
+
+def with_real_figures(events: Iterable[Event]) -> list[Event]:
+    """The events without figures that nobody can have measured (`tui.metrics.without_absurd`)."""
+    return [
+        event
+        if type(event.body) not in _WITH_FIGURES
+        else replace(event, body=without_absurd(event.body))
+        for event in events
+    ]
 
 
 class _NumberError(ValueError):

@@ -29,6 +29,7 @@ from tui.sessions.lines import LineError
 from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 
 MAX_MODELS = 64
+"""Models of a header; of those that joined later any number is read."""
 _COPIED = 1 << 20
 _BATCH_BYTES = 1 << 18
 ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Chosen, ev.Judged, ev.Note)
@@ -37,8 +38,8 @@ ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Chosen, ev.Judged, ev.Note)
 
 @dataclass(frozen=True, slots=True)
 class RecordedSession:
-    """What a session file holds. ``events`` begins with the header's event;
-    ``bytes_dropped`` counts what follows the last good line."""
+    """What a session file holds. ``events`` begins with the header's event, and has no figures that
+    nobody can have measured; ``bytes_dropped`` counts what follows the last good line."""
 
     path: Path
     header: ev.Session
@@ -85,9 +86,9 @@ def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> RecordedS
     if not scanned.events:
         raise UserError(
             f"{path.name}: line 1 holds no session header ({scanned.problem or 'empty file'})",
-            "it is no session file, or was damaged at its beginning",
+            "take one that duibi wrote and nobody changed",
         )
-    header, events = _with_joined_models(scanned.events)
+    header, events = _with_joined_models(lines.with_real_figures(scanned.events))
     return RecordedSession(path, header, events, scanned.verdict, scanned.dropped_bytes)
 
 
@@ -228,8 +229,10 @@ def check_header(event: Event) -> ev.Session:
     body = event.body
     if not isinstance(body, ev.Session) or event.model != RUN:
         raise LineError("not a session header")
-    if len(body.models) > MAX_MODELS or not all(type(m) is dict for m in body.models):
+    if not all(type(m) is dict for m in body.models):
         raise LineError("its models are not a list of objects")
+    if len(body.models) > MAX_MODELS:
+        raise LineError(f"it names {len(body.models)} models, more than {MAX_MODELS}")
     listed = body.questions.get("questions", [])
     if type(listed) is not list or not all(type(q) is dict for q in listed):
         raise LineError("its questions are not a list of objects")
@@ -326,8 +329,12 @@ def _verdict(rest: _Pieces, result: ScanResult) -> str:
         return "damaged" if rest.has_valid_line() else "torn"
     if (end := result.end) is None:
         return "interrupted" if result.count else "torn"
-    if end.events != result.end_at or (end.crc and end.crc != f"{result.end_crc:08x}"):
-        result.problem, result.line = "the totals of the end do not hold", result.end_at + 1
+    if end.events != result.end_at:
+        result.problem = f"the end counts {end.events} events before it, and {result.end_at} are"
+    elif end.crc and end.crc != f"{result.end_crc:08x}":
+        result.problem = "the checksum of the whole file in its end does not hold"
+    if result.problem:
+        result.line = result.end_at + 1
         return "damaged"
     return "complete" if result.is_closed else "interrupted"
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.support.terminal import DUIBI, Terminal
 from tui.cli import run_command_line as run
-from tui.cli.support import machine_checks
+from tui.cli.support import machine_checks, machine_speed
 from tui.host import cpu, format_speeds, kernel_compiler, paths
 from tui.host.instruction_sets import INSTRUCTION_SETS
 from tui.text.translation import translate
@@ -125,6 +125,20 @@ def test_hidden_instructions_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", f"{known}, nonsense")
     (found,) = machine_checks.hidden_instructions()
     assert found.seen == known and found.next_step.endswith("has not got: nonsense")
+
+
+@pytest.mark.parametrize(("free", "said"), [(0, "ten seconds, once"), (-1, "it is not kept")])
+def test_figures_of_a_busy_machine_are_not_said_to_be_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, free: int, said: str
+) -> None:
+    rates = {name: {1: 1e9, 8: 8e9, 256: 9e9} for name in ("bf16", "int8", "int4")}
+    found = format_speeds.FormatSpeeds("torch", "2026-11-29", rates)
+    monkeypatch.setattr(machine_speed, "free_cores", lambda: cpu.cores() + free)
+    monkeypatch.setattr(machine_speed, "measure_formats", lambda _: found)
+    format_speeds.place().unlink()
+    run(["doctor", "--json"])
+    assert said in capsys.readouterr().err
+    assert format_speeds.place().exists() is (free == 0)
 
 
 @pytest.mark.slow

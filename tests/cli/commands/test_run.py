@@ -99,6 +99,13 @@ def test_a_complete_run_has_nothing_to_go_on_with(
     assert Path(made["session"]).read_bytes() == before
 
 
+def test_more_models_than_a_session_names_are_refused(tmp_path: Path) -> None:
+    models = [f"pasted:{number}" for number in range(65)]
+    code, _, told = in_this_process("run", *models, *SHORT, "--sessions", str(tmp_path))
+    assert code == 2 and "65 models in one run" in told
+    assert not list(tmp_path.glob("*.duibi"))
+
+
 def test_columns_of_one_checkpoint_are_one_worker(small: Path, tmp_path: Path) -> None:
     vary = ("--vary", "max_new_tokens=5,9", "--vary", "seed=1,2")
     folder = ("--sessions", str(tmp_path))

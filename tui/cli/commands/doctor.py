@@ -104,7 +104,8 @@ def _settings() -> list[Finding]:
 
 
 def _formats() -> Finding:
-    """Which format is the fastest: measured at the first look, later from the cache."""
+    """Which format is the fastest: measured at the first look on a machine at rest, later from the
+    cache."""
     if default_dtype.has_gpu():
         return Finding("formats", OK, "@bf16 is computed by the GPU")
     known = format_speeds.read()
@@ -113,13 +114,17 @@ def _formats() -> Finding:
         return Finding("formats", NOTE, "not measured without torch", step)
     if known.weights_s:
         return machine_checks.formats(known)
-    tell("measuring how fast each format is computed, some ten seconds, once")
     cores = machine_speed.free_cores()
+    is_kept = cores == cpu.cores()
+    if is_kept:
+        tell("measuring how fast each format is computed, some ten seconds, once")
+    else:
+        tell("measuring how fast each format is computed, some ten seconds; it is not kept")
     try:
         found = machine_speed.measure_formats(cores)
     except UserError as error:
         return Finding("formats", PROBLEM, error.message, error.next_step)
-    if cores < cpu.cores():
+    if not is_kept:
         step = "other programs computed meanwhile: `duibi doctor` on a machine at rest tells more"
         return replace(machine_checks.formats(found), state=NOTE, next_step=step)
     format_speeds.keep(replace(found, batches=known.batches))
