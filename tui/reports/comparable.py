@@ -57,7 +57,7 @@ def _how(
         told.append(where_measured(column, say))
     if metric.id in ("load", "ram", "load_ram"):
         # A file is converted once: that says nothing of later loads.
-        told.append(was_converted(column))
+        told.append(column.was_converted)
     if metric.id == "load":
         told.append(frozenset(map(cache_state, glance.file_caches)))
     return tuple(told)
@@ -69,11 +69,6 @@ def is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
     if not metric.is_timed or metric.id in ("load", TEXT_SPEED.id):
         return False
     return len({f.n for f in figures if f.value is not None and not f.is_standard}) > 1
-
-
-def was_converted(column: ModelColumn) -> bool:
-    """Whether a file was converted while it loaded, in any of its sessions."""
-    return any(part.track.was_converted for part in column.parts)
 
 
 def best_of(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import machine_of, where_measured
-from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven, was_converted
+from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_count, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -241,7 +241,7 @@ def _notes(
             yield say("n_not_measured", model=collapse_line(column.label))
     if any(figure.value is not None for glance in glances for figure in [glance.figures["ram"]]):
         yield say("n_ram")
-    if converted := [collapse_line(c.label) for c in columns if was_converted(c)]:
+    if converted := [collapse_line(c.label) for c in columns if c.was_converted]:
         yield say("n_converted", models=say("and").join(converted))
     if shared := [collapse_line(column.label) for column in columns if column.shares_weights]:
         yield say("n_shared", models=say("sep").join(shared))

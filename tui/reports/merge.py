@@ -92,6 +92,11 @@ class ModelColumn:
         )
 
     @property
+    def was_converted(self) -> bool:
+        """Whether a file was converted while it loaded, in any of its sessions."""
+        return any(part.track.was_converted for part in self.parts)
+
+    @property
     def loads(self) -> list[ev.Loaded]:
         """Every load, oldest first."""
         return [load for part in self.parts for load in part.model.loads]

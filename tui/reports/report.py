@@ -48,7 +48,6 @@ _WORDS = (
         "st_good",
         "st_bad",
         "st_traits",
-        "st_note",
     ),
 )
 """What a template and the writers can say."""
@@ -101,6 +100,7 @@ def build_document(
     checked, problems = evaluate_checks(merged)
     results = evidence.results_by_answer(merged, checked)
     dims = dimensions_of(merged)
+    sketches, basis = sketch_models(merged, glances, checked, dims, say)
     votes = evidence.vote_duels(merged)
     by_judge = evidence.verdicts_by_judge(merged)
     judged = {
@@ -133,7 +133,7 @@ def build_document(
         lang=say.language,
         title=page.title,
         subtitle=page.subtitle,
-        words={key: say(key) for key in _WORDS},
+        words={key: say(key) for key in _WORDS} | {"st_note": basis},
         title_page=page,
         abstract=_abstract(merged, facts, say),
         run=build_run_tables(merged, say),
@@ -149,7 +149,7 @@ def build_document(
             say,
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
-        models=sketch_models(merged, glances, checked, dims, say),
+        models=sketches,
         uses=recommend(merged, glances, checked, votes, judged, say),
         conclusion=build_conclusion(
             merged, glances, checked, votes, judged, unread, panel, dims, say

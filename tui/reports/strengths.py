@@ -6,9 +6,11 @@ clear is said in the conclusion (`tui.reports.conclusion`), and only there.
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean, median
 
 from tui.reports import evidence
+from tui.reports.caveats import describe_caveats
 from tui.reports.comparable import Glances, comparable_figures
 from tui.reports.cost_tables import unit_of
 from tui.reports.document import ModelSketch, format_count, format_figure
@@ -21,18 +23,22 @@ from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
 
 _FIGURES = ("e2e", "tpot", "load", "ram", "checkpoint")
+_OF_WHOLE_ANSWERS = ("e2e",)
+"""Those that depend on how long an answer was let become, and on how its tokens were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
     """A figure of all models: what it is called, its values by the key of the model, as printed,
-    and whether less of it is better."""
+    and whether less of it is better. ``is_of_answers``: it says something only where all were asked
+    in the same way."""
 
     name: str
     unit: str
     values: Mapping[str, float]
     is_less_better: bool = False
     is_share: bool = False
+    is_of_answers: bool = False
 
     def write(self, key: str) -> str:
         value = self.values[key]
@@ -57,18 +63,38 @@ def sketch_models(
     checked: evidence.Checked,
     dimensions: Sequence[Dimension],
     say: ReportMessages,
-) -> tuple[ModelSketch, ...]:
-    """One sketch per model, from the figures of all."""
-    scales = list(_scales(merged, glances, checked, say))
-    return tuple(
+) -> tuple[tuple[ModelSketch, ...], str]:
+    """One sketch per model, from the figures of all; and what the comparisons in them rest on.
+
+    Figures of answers are compared only where the conclusion would not have to beware of anything:
+    in a short clause that cannot be said.
+    """
+    found = list(_scales(merged, glances, checked, say))
+    is_alike = _are_asked_alike(merged, say)
+    scales = [scale for scale in found if is_alike or not scale.is_of_answers]
+    left_out = say("and").join(scale.name for scale in found if scale not in scales)
+    basis = say("st_note_unlike", figures=left_out) if left_out else say("st_note")
+    sketches = tuple(
         ModelSketch(
             collapse_line(column.label),
             place_id("model", column.label),
             tuple(_placed(scales, column, 1, say)),
             tuple(_placed(scales, column, -1, say) + _mishaps(column, merged.under_way, say)),
-            (*_traits(merged, column, say), *_best_dimension(merged, column, dimensions, say)),
+            (
+                *_traits(merged, column, is_alike, say),
+                *_best_dimension(merged, column, dimensions, say),
+            ),
         )
         for column in merged.columns
+    )
+    return sketches, basis
+
+
+def _are_asked_alike(merged: MergedSessions, say: ReportMessages) -> bool:
+    """Whether there is nothing to beware of where answers of any two models are compared."""
+    answering = [column for column in merged.columns if column.answers]
+    return not any(
+        describe_caveats(a, b, merged, False, say) for a, b in combinations(answering, 2)
     )
 
 
@@ -80,7 +106,10 @@ def _scales(
         found = comparable_figures(merged.columns, glances, metric, say)
         known = {key: f.value for key, f in found.items() if f.value is not None}
         if len(known) > 1:
-            yield _Scale(say(name), unit_of(metric, say), known, metric.direction < 0)
+            yield _Scale(
+                *(say(name), unit_of(metric, say), known, metric.direction < 0),
+                is_of_answers=name in _OF_WHOLE_ANSWERS,
+            )
     for key, samples in (
         ("st_stars", evidence.star_samples(merged)),
         ("st_checks", evidence.check_samples(merged, checked)),
@@ -94,7 +123,7 @@ def _scales(
         # Means over other questions do not say who is better.
         is_even = len(set(map(evidence.rated_parts, samples.values()))) == 1
         if len(known) > 1 and is_even:
-            yield _Scale(say(key), "", known, is_share=key == "st_checks")
+            yield _Scale(*(say(key), "", known), is_share=key == "st_checks", is_of_answers=True)
 
 
 def _placed(
@@ -139,15 +168,20 @@ def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages
     return [say(key, n=n, of=len(column.answers)) for key, n in counts.items() if n]
 
 
-def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> Iterable[str]:
-    """What is neither good nor bad: how long its answers are, how many it completed."""
+def _traits(
+    merged: MergedSessions, column: ModelColumn, is_alike: bool, say: ReportMessages
+) -> Iterable[str]:
+    """What is neither good nor bad: how long its answers are (``is_alike``: compared with those of
+    others), how many it completed."""
     lengths = {one.key: evidence.text_lengths(one, merged) for one in merged.columns}
     mine = lengths[column.key]
     if mine:
         middle = median(mine)
         others = [median(found) for key, found in lengths.items() if found and key != column.key]
         key = "st_length"
-        if others and middle < min(others):
+        if not is_alike:
+            pass
+        elif others and middle < min(others):
             key = "st_shortest"
         elif others and middle > max(others):
             key = "st_longest"
