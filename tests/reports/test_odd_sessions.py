@@ -254,3 +254,15 @@ def test_a_standard_measure_of_one_round_has_no_median(tmp_path: Path) -> None:
         made.events.append((model, measured))
     row = table(made.document(), "Every figure").rows[0]
     assert [cell.detail for cell in row[1:]] == ["one round", "median of 3 rounds"]
+
+
+def test_a_run_sets_services_apart_from_what_is_computed_here(tmp_path: Path) -> None:
+    made = Made(tmp_path, models=3)
+    for model, engine in ((1, "endpoint"), (2, "pasted")):
+        made.header.models[model]["engine"] = engine
+    board = fold(made.all_answered().read().events)
+    local, services, pasted = results.figure_tables(board)
+    assert [row[0] for row in local] == ["MODEL", "alpha"]
+    assert [row[0] for row in services] == ["SERVICE", "beta"]
+    assert [row[0] for row in pasted] == ["PASTED", "gamma"]
+    assert "LOAD s" in local[0] and "LOAD s" not in services[0] and "E2E s" in services[0]

@@ -204,7 +204,8 @@ def test_a_load_beside_another_is_marked(stage: RunStage, monkeypatch: pytest.Mo
     )
     board = finished(run)
     assert [m.loaded.contended for m in board.models if m.loaded] == [True, True, False]
-    assert [row[2] for row in results.table_rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
+    (shown,) = results.figure_tables(board)
+    assert [row[2] for row in shown] == ["LOAD s", "0.5*", "0.5*", "-"]
     run.reload(0)
     loaded = finished(run).models[0].loaded
     assert loaded and not loaded.contended

@@ -73,25 +73,50 @@ def json_document(board: Board, session: str, saved: bool = True) -> dict[str, A
     }
 
 
-def table_rows(board: Board) -> list[tuple[str, ...]]:
-    """The figures as a table: a head and one row per model. Medians over questions; the first ones
-    are those of the standard measure, where there is one (`tui.scoring.glance`)."""
-    charges = {model.index: charge for model in board.models if (charge := charge_of(board, model))}
-    told = glances(board)
+Row = tuple[str, ...]
+
+
+def figure_tables(board: Board) -> list[list[Row]]:
+    """The figures as tables, each a head and one row per model: what is computed here, by services,
+    and what was recorded earlier or pasted apart, as they cannot be compared. Medians over
+    questions; the first figures are those of the standard measure, where there is one
+    (`tui.scoring.glance`)."""
+    groups: dict[str, list[tuple[Model, Glance]]] = {}
+    for model, glance in glances(board):
+        place = model.engine if model.engine in _PLACES else ""
+        groups.setdefault(place, []).append((model, glance))
+    return [
+        _figure_table(board, title, groups[place], is_local=not place)
+        for place, title in _PLACES.items()
+        if place in groups
+    ]
+
+
+_PLACES = {"": "MODEL", "endpoint": "SERVICE", "recorded": "RECORDED", "pasted": "PASTED"}
+"""The head of a table by the kind of engine, "" for what is computed here."""
+
+
+def _figure_table(
+    board: Board, title: str, told: Sequence[tuple[Model, Glance]], is_local: bool
+) -> list[Row]:
+    """Of what is computed elsewhere only the columns in which something is known."""
+    charges = [charge_of(board, model) for model, _ in told]
     shown = {
         name: column
         for name, column in _COLUMNS.items()
         if name not in _OF_THOUGHTS or any(one.figures[name].n for _, one in told)
     }
     figures = tuple(title for title, _ in shown.values())
-    head = ("MODEL", "ANSWERS", *figures, "RAM GB", "PRIVATE+MAPPED")
-    head = (*head, *MONEY_HEAD) if charges else head
+    head = (title, "ANSWERS", *figures, "RAM GB", "PRIVATE+MAPPED")
     digits = {name: count for name, (_, count) in shown.items()}
-    rows = []
-    for model, glance in told:
-        row = _row(board, model, glance, digits)
-        rows.append((*row, *_money(charges.get(model.index))) if charges else row)
-    return [head, *rows]
+    rows = [head, *(_row(board, model, glance, digits) for model, glance in told)]
+    if not is_local:
+        kept = [n for n in range(len(head)) if n < 2 or any(row[n] != "-" for row in rows[1:])]
+        rows = [tuple(row[n] for n in kept) for row in rows]
+    if any(charges):
+        money = [MONEY_HEAD, *map(_money, charges)]
+        rows = [(*row, *cells) for row, cells in zip(rows, money, strict=True)]
+    return rows
 
 
 _COLUMNS = {

@@ -116,7 +116,8 @@ def test_show_has_the_table_and_the_notes_of_a_run_with_the_standard_measure(
     out, err = capsys.readouterr()
     head, row = (line.split() for line in out.split("\n\n")[1].splitlines())
     assert "12.5" in row and "80.0" in row
-    assert [" ".join(cells.split()) for cells in map(" ".join, results.table_rows(board))] == [
+    (shown,) = results.figure_tables(board)
+    assert [" ".join(cells.split()) for cells in map(" ".join, shown)] == [
         " ".join(head),
         " ".join(row),
     ]

@@ -15,7 +15,7 @@ from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
-from tui.cli.support.printing import about, heads, load_line, print_json, table, tell
+from tui.cli.support.printing import about, load_line, print_json, tables, tell
 from tui.cli.support.resume_run import read_begun, resume_run
 from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
@@ -94,7 +94,7 @@ def _print_results(
     if as_json:
         print_json(made)
     else:
-        print(_table(board))
+        print(tables(results.figure_tables(board)))
     _print_footnotes(board, path)
     if out is not None:  # last: its folder may be gone by now
         replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
@@ -223,11 +223,6 @@ def _print_footnotes(board: Board, path: Path) -> None:
     for note in results.table_notes(board):
         tell(note)
     tell(f"recorded in {path}")
-
-
-def _table(board: Board) -> str:
-    head, *rows = results.table_rows(board)
-    return table([heads(*head), *rows])
 
 
 command = typer.main.get_command(app)

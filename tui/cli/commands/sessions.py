@@ -8,7 +8,7 @@ import typer
 from tui import board as board_of
 from tui.cli.support import settings_in_force
 from tui.cli.support.download_progress import ProgressLine
-from tui.cli.support.printing import heads, path_text, print_json, table, tell
+from tui.cli.support.printing import heads, path_text, print_json, table, tables, tell
 from tui.events import json_form
 from tui.host import paths
 from tui.host.errors import UserError
@@ -72,8 +72,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         return 0
     header = reading.header
     print(table([(tr(key), tr(str(value))) for key, value in _summary(reading).items()]))
-    head, *of_models = results.table_rows(board)
-    print(f"\n{table([heads(*head), *of_models])}")
+    print(f"\n{tables(results.figure_tables(board))}")
     for question in board.questions:
         print(f"\n{one_line(question.id)}  {one_line(question.category)}")
         print(clean(question.turns[0]))

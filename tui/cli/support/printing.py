@@ -72,6 +72,11 @@ def path_text(path: Path) -> str:
     return one_line(str(path)) if sys.stdout.isatty() else str(path)
 
 
+def tables(found: Sequence[Sequence[Sequence[str]]]) -> str:
+    """Several tables with their heads, an empty line between."""
+    return "\n\n".join(table([heads(*head), *rows]) for head, *rows in found)
+
+
 def table(rows: Sequence[Sequence[str]], gap: str = "  ", first: int = 0) -> str:
     """Rows as aligned columns, one line each, cells cleaned; wide characters count two. ``first``:
     how wide the first column is at least."""
