@@ -365,6 +365,26 @@ def test_a_resumed_run_loads_no_model_that_has_nothing_left_to_answer(stage: Run
     assert len(board.models[0].loads) == 1
 
 
+def test_a_resumed_column_is_called_as_it_was(
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resolved again it may have another name: an alias that led to it, its own label."""
+    monkeypatch.setattr(memory, "read_memory", lambda: memory.MemoryReading(9_000 * MB, 0, "test"))
+    first = stage(EchoEngine(), EchoEngine(), parameters=2_000 * MB, start=False)
+    first.close("interrupted")
+    models = [resolved(name, 2_000 * MB) for name in ("other0", "other1")]
+    events = read(first.path).events
+    run = setup.resume(first.path, events, models, RunOptions(), lambda *_: EchoEngine())
+    stage.runs.append(run)
+    run.start()
+    run.ask_all()
+    board = finished(run)
+    waits = {e.body.stage for e in read(run.path).events if isinstance(e.body, ev.Load)}
+    assert waits & {f"waiting for memory: after {name}" for name in ("m0", "m1")}
+    assert not any("other" in one for one in waits)
+    assert [model.label for model in board.models] == ["m0", "m1"]
+
+
 def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: RunStage) -> None:
     first = stage(EchoEngine(crash_after=2))
     first.ask("a")

@@ -114,6 +114,9 @@ def resume(
     board = fold(events)
     if board.header is None:
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
+    # A column is called what it was called when it began.
+    named = zip(models, board.header.labels, strict=True)
+    models = [replace(model, label=label) for model, label in named]
     questions = QuestionSet.from_json(board.header.questions, str(path))
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     remarks = ("the run was taken up again", *_remarks(models, planned))
