@@ -125,10 +125,11 @@ def _has_several_answers(merged: MergedSessions, found: Comparison) -> bool:
 
 
 def _text_speeds(merged: MergedSessions, found: Comparison) -> tuple[str, str]:
-    left, right = map(_text_speed, evidence.compared_answers(merged, found))
+    left, right = map(text_speed, evidence.compared_answers(merged, found))
     return format_figure(left), format_figure(right)
 
 
-def _text_speed(answers: Sequence[Answer]) -> float | None:
+def text_speed(answers: Sequence[Answer]) -> float | None:
+    """Their characters over their seconds, in sum."""
     timed = [(a, a.figures.e2e_ms) for a in answers if a.figures and a.figures.e2e_ms is not None]
     return chars_s(sum(len(a.text) for a, _ in timed), sum(ms for _, ms in timed))

@@ -15,6 +15,7 @@ from tui.reports.certainty import ratio_of
 from tui.reports.cost_tables import glances_of
 from tui.reports.evaluate import evaluate_checks
 from tui.reports.evidence import Checked
+from tui.reports.headlines import text_speed
 from tui.reports.merge import (
     MergedSessions,
     ModelColumn,
@@ -64,23 +65,29 @@ class ModelDiff:
     beware: str = ""
 
 
-def _timed(name: str, of_text: bool = False) -> Callable[[Answer], float | None]:
+def _timed(name: str) -> Callable[[Answer], float | None]:
     def value(answer: Answer) -> float | None:
-        figures = evidence.clean_figures(answer) if answer.has_text or not of_text else None
+        figures = evidence.clean_figures(answer)
         found: float | None = getattr(figures, name) if figures else None
         return found
 
     return value
 
 
-TIMES = {
-    "e2e": _timed("e2e_ms", of_text=True),
+def _seconds(answer: Answer) -> float | None:
+    """Of a clean answer with a text; None as well where no time passed."""
+    is_usable = evidence.clean_figures(answer) and answer.has_text
+    return evidence.seconds_of(answer) or None if is_usable else None
+
+
+_RATIOS = {
+    "e2e": lambda answer: None if (seconds := _seconds(answer)) is None else 1000 * seconds,
     "ttft": _timed("ttft_ms"),
     "tpot": _timed("tpot_ms"),
-    "chars_s": _timed("chars_s", of_text=True),
 }
-"""Figures that are compared as a ratio, question by question, where they are clean and of as many
-threads."""
+"""Figures that are compared as a ratio, question by question."""
+TIMES = (*_RATIOS, "chars_s")
+"""Figures of answers that are clean, and of questions with as many threads in both runs."""
 COUNTS = ("changed", "incomplete", "cut", "empty")
 SHARES = ("similarity", "checks")
 FIGURES = (*COUNTS, *SHARES, "stars", *TIMES, "length", "memory")
@@ -147,7 +154,8 @@ def _diff(
         "empty": _difference(*(_count(side, _is_empty) for side in _sides(both))),
         "checks": _difference(*map(_share_passed, _sides(done), checked)),
         "stars": _stars_difference(done),
-        **{name: _ratio(alike, value) for name, value in TIMES.items()},
+        **{name: _ratio(alike, value) for name, value in _RATIOS.items()},
+        "chars_s": _text_speeds(alike),
         "length": _ratio(repeats, lambda answer: float(len(answer.text))),
         "memory": _ratio_of(*peaks),
     }
@@ -254,6 +262,17 @@ def _ratio(pairs: Pairs, value: Callable[[Answer], float | None]) -> Figure:
     return Figure(median(before), median(after), ratio_of(logs), is_ratio=True)
 
 
+def _text_speeds(pairs: Pairs) -> Figure:
+    """The sums of characters over the sums of seconds, of the turns that are timed in both."""
+    before, after = [], []
+    for x, y in pairs:
+        one, two = ([a for a in side if _seconds(a) is not None] for side in (x, y))
+        turns = {a.turn for a in one} & {a.turn for a in two}
+        before += [a for a in one if a.turn in turns]
+        after += [a for a in two if a.turn in turns]
+    return _ratio_of(*(text_speed(side) or 0.0 for side in (before, after)))
+
+
 def _values(answers: Sequence[Answer], value: Callable[[Answer], float | None]) -> dict[int, float]:
     """By turn the mean over its complete answers."""
     found: dict[int, list[float]] = {}
@@ -305,9 +324,12 @@ def is_broken(rule: Rule, found: ModelDiff) -> bool:
     """
     change = found.figures[rule.figure].change
     if change is None:
+        what = f"{rule.figure} of {found.after}"
         raise UserError(
-            f"{rule.text} cannot be checked: {rule.figure} of {found.after} is not known in both "
-            "runs",
+            f"{rule.text} cannot be checked: no question has {what} in both runs, undisturbed and "
+            "on as many threads"
+            if rule.figure in TIMES
+            else f"{rule.text} cannot be checked: {what} is not known in both runs",
             "leave the rule out, or run again",
         )
     return rule.compare(change, rule.bound)

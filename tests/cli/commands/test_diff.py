@@ -141,6 +141,21 @@ def test_what_was_not_the_same_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert model["figures"]["ttft"]["change"] == model["figures"]["e2e"]["change"] == 1
 
 
+def test_a_rule_on_times_of_other_threads_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = []
+    for threads in (2, 4):
+        made = Made(tmp_path, models=1)
+        for question in range(3):
+            made.answer(0, question, threads=threads)
+        runs.append(str(made.read().path))
+    assert cli.run_command_line(["diff", *runs, "--fail-if", "e2e>1"]) == 2
+    told = capsys.readouterr()
+    assert "alpha: 3 of 3" in told.out
+    assert "no question has e2e of alpha in both runs, undisturbed and on as many" in told.err
+
+
 def test_times_and_memory_are_those_of_the_reports_where_questions_repeat(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +173,8 @@ def test_times_and_memory_are_those_of_the_reports_where_questions_repeat(
     e2e, memory = (model["figures"][name] for name in ("e2e", "memory"))
     assert (e2e["before"], e2e["after"], e2e["change"]) == pytest.approx((4000, 8000, 2))
     assert (memory["before"], memory["after"], memory["change"]) == (4e9, 7e9, 1.75)
-    for run, figure in zip(runs, (e2e["before"], e2e["after"]), strict=True):
+    for run, when in zip(runs, ("before", "after"), strict=True):
         ((_, glance),) = results.glances(fold(run.events))
-        assert glance.figures["e2e"].value == pytest.approx(figure / 1000)
+        assert glance.figures["e2e"].value == pytest.approx(e2e[when] / 1000)
+        speed = model["figures"]["chars_s"][when]
+        assert glance.figures["chars_s"].value == pytest.approx(speed)

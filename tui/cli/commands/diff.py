@@ -44,6 +44,10 @@ _WORDS = {
     "memory": "peak memory, loading included, GB",
 }
 """What the figures are that rules name."""
+_HOW = (
+    "times and lengths are medians over questions; their change is the geometric mean of the "
+    "ratios, question by question"
+)
 
 
 @app.command(
@@ -72,12 +76,14 @@ def diff(
     if len(read) < 2:
         raise UserError(f"{first} and {second} are the same run", "give two runs")
     found = diff_sessions(read[0], read[1], report_messages(settings.screen.lang))
+    if not as_json:
+        for one in found:
+            _print(one)
+        if any(f.is_ratio and f.change is not None for one in found for f in one.figures.values()):
+            tell(_HOW)
     broken = [(rule, one) for one in found for rule in rules if is_broken(rule, one)]
     if as_json:
         print_json({"models": [_document(one) for one in found], "broken": _told(broken)})
-    else:
-        for one in found:
-            _print(one)
     for rule, one in broken:
         change = _change(rule.figure, one.figures[rule.figure])
         tell(f"{rule.text} holds for {one.after}: {change}")
