@@ -101,7 +101,7 @@ async def test_questions_that_differ_are_stepped_through(tmp_path: Path) -> None
         await it.press("d")
         assert "1/2" in it.text() and "which questions" in it.text()
         await it.press("o")
-        assert "most different first 1/2" in it.text() and "答0" in it.text()
+        assert "question 2: most different first 1/2" in it.text() and "答0" in it.text()
         await it.press("n")
         assert "most different first 2/2" in it.text() and "word0" in it.text()
         await it.press("o", "f", "f")

@@ -196,12 +196,16 @@ class DifferencesScreen(BaseScreen):
         return "; ".join([*chosen, step.likeliest] if step.likeliest else chosen)
 
     def _where(self) -> str:
-        """The place of the question among those that are stepped through, and which these are."""
+        """The place of the question among those that are stepped through, and where these are not
+        all in their order, its number and which these are."""
         say, question = self.appearance.say, self._board_screen.question
         ids = self._question_ids()
         place = str(ids.index(question) + 1) if question in ids else "–"
         words = [say(f"differences.filter_{self._filter}")] if self._filter != FILTERS[0] else []
         words += [say("differences.ordered")] if self._is_most_different_first else []
+        if words:
+            order = [one.id for one in self._board_screen.board.questions]
+            words.insert(0, say("differences.at", number=order.index(question) + 1))
         return " ".join([*words, f"{place}/{len(ids)}"])
 
     def _question_ids(self) -> list[str]:
