@@ -50,6 +50,7 @@ def server_of(worker: WorkerProcess) -> int:
 def test_two_workers_share_one_import(workers: list[WorkerProcess], log: Path) -> None:
     first, second = started(workers, log), started(workers, log)
     assert server_of(first) == server_of(second) != os.getpid()
+    assert server_of(first) in fork_server.server_pids()
     # Only with one thread is a copy of a process whole.
     stat = read_stat(first.pid or 0)
     assert stat and stat.cpu_s < 1.0, "it imported nothing again"

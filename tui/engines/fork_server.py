@@ -109,6 +109,10 @@ class _ForkServer:
             )
         threading.Thread(target=self._read, name="fork server", daemon=True).start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def serves(self, environment: Mapping[str, str]) -> bool:
         return not self.is_gone and _imported_with(environment) == _imported_with(self.environment)
 
@@ -122,7 +126,7 @@ class _ForkServer:
         message = json.dumps(ours).encode()
         with self._lock:
             socket.send_fds(self._socket, [message], [channel, output])
-            made = ForkedProcess(self._process.pid)
+            made = ForkedProcess(self.pid)
             self._waiting.append(made)
             if self.is_gone:
                 raise OSError("the fork server is gone")
@@ -179,6 +183,12 @@ def fork_worker(environment: Mapping[str, str], channel: int, output: int) -> Fo
         made = _ForkServer(environment, output)
         _servers[:] = [made, *(one for one in _servers if not one.is_gone)]
         return made.fork(environment, channel, output)
+
+
+def server_pids() -> list[int]:
+    """The process ids of the servers that run: what they compute is ours."""
+    with _lock:
+        return [server.pid for server in _servers if not server.is_gone]
 
 
 def _is_own(name: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from tui.engines import fork_server
 from tui.events import RUN, Memory
 from tui.host import cpu, memory
 from tui.run.core_allocator import CoreAllocator
@@ -57,7 +58,9 @@ class ResourceMonitor(MonitorThread):
 
     def _read_cores(self) -> None:
         workers = [pid for lane in self._lanes if (pid := lane.engine.pid)]
-        taken = self._other_processes.cores_used([os.getpid(), *workers])
+        # Libraries are imported before there is a worker.
+        own = [os.getpid(), *fork_server.server_pids(), *workers]
+        taken = self._other_processes.cores_used(own)
         # Lower of the last two samples, so that a short burst changes nothing.
         self._cores.set_available(cpu.free_cores(min(taken, self._cores_taken)))
         self._cores_taken = taken
