@@ -43,6 +43,31 @@ def test_a_worker_loads_no_compiler_before_one_is_asked_for() -> None:
     assert (compiled, is_compiling) == ([2.0, 2.0], False)
 
 
+REST = """
+import json, sys, threading
+from tui.worker.process.loop import import_libraries, import_the_rest
+
+import_libraries()
+import_the_rest()
+import torch
+from transformers import AutoModelForCausalLM, Qwen2Config
+
+before = set(sys.modules)
+with torch.device("meta"):
+    AutoModelForCausalLM.from_config(Qwen2Config(num_hidden_layers=1))
+print(json.dumps([sorted(set(sys.modules) - before), threading.active_count()]))
+"""
+
+
+def test_what_a_first_model_brings_along_is_there_before_workers_are_forked() -> None:
+    """Each would import it anew; and only with one thread is a copy of a process whole."""
+    done = subprocess.run([sys.executable, "-c", REST], capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stderr
+    brought, threads = json.loads(done.stdout.splitlines()[-1])
+    assert all(name.startswith("transformers.models.qwen2") for name in brought), brought
+    assert threads == 1
+
+
 def test_a_transformers_that_reads_its_files_otherwise_is_imported_too() -> None:
     class Empty(Loader):
         def exec_module(self, module: ModuleType) -> None:

@@ -37,9 +37,10 @@ def main() -> None:
             # What is imported stays: to look through it again and again takes half a second.
             gc.disable()
             from tui.worker.__main__ import run_worker
-            from tui.worker.process.loop import import_libraries
+            from tui.worker.process.loop import import_libraries, import_the_rest
 
             import_libraries()
+            import_the_rest()
         except BaseException:
             # Ending the interpreter takes a second with what is imported already.
             traceback.print_exc()

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 TEMPLATE_NOT_USED = "its chat format is its own: --chat-template is not used"
 
 
+def import_the_rest() -> None:
+    """Import what torch and transformers import when the first model is made: a tiny one is made,
+    without memory. Half a second that workers share which are forked from this process."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, conversion_mapping
+
+    sizes = dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size"), 8)
+    config = LlamaConfig(**sizes, num_hidden_layers=1, num_attention_heads=1)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    # Another version may have other rules.
+    if read := getattr(conversion_mapping, "get_model_conversion_mapping", None):
+        read(model)
+
+
 def open_weights(path: Path, dtype: str) -> tuple[CheckpointFolder, Any]:
     """A checked folder and its model, for one that holds no tokenizer.
 

@@ -56,6 +56,14 @@ def import_libraries() -> None:
         import_module(_BY_TORCH)
 
 
+def import_the_rest() -> None:
+    """Import what a first model of torch brings along, for the workers that are forked."""
+    if not extras.missing(extras.LOCAL):
+        # Whatever fails here fails in the worker again, which says so.
+        with contextlib.suppress(Exception):
+            import_module("tui.worker.load.loader").import_the_rest()
+
+
 def _computed_by(dtype: str) -> Any:
     """The module whose ``load`` makes a model in this format."""
     if dtype == PUBLISHED:
