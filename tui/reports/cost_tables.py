@@ -269,11 +269,11 @@ def _notes(
     if any(is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
     if any(figure.is_estimated for figure in figures):
-        yield f"~: {say('estimate')}"
+        yield f"~{say('colon')}{say('estimate')}"
     if any(figure.is_contended for figure in figures):
-        yield f"*: {say('sep').join(_reasons(columns, say))}"
+        yield f"*{say('colon')}{say('sep').join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
-        yield f"+: {say('batched', n=batch + 1)}"
+        yield f"+{say('colon')}{say('batched', n=batch + 1)}"
 
 
 def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:

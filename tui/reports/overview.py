@@ -9,7 +9,7 @@ from tui.models.reference import HUB_SCHEMES, Reference, parse_reference
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.reports.run_tables import describe_dtype, model_size
+from tui.reports.run_tables import describe_dtype, format_parameters, model_size
 from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
 
@@ -38,7 +38,7 @@ def _published(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
             developer = family.developer_in(say.language)
             told = (developer, languages, own or family.licence, family.sizes)
             published = family.context
-        parameters = f"{size.parameters / 1e9:.2f} B" if size.parameters else "–"
+        parameters = format_parameters(size.parameters) or "–"
         context = str(size.context) if size.context else published or "–"
         texts = (size.family or "–", parameters, context, *told)
         rows.append((Cell(collapse_line(column.label)), *map(Cell, map(collapse_line, texts))))

@@ -155,6 +155,13 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     )
 
 
+def format_parameters(number: int) -> str:
+    """A number of parameters as models are called by it; empty where it is not known."""
+    if not number:
+        return ""
+    return f"{number / 1e9:,.2f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSize:
     """What is known of a model's size, as its last load told it, else the session's header: bytes,
@@ -206,7 +213,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "stored": size.stored,
         "mixture": str(head.get("mixture", "")),
         "licence": str(head.get("licence", "")),
-        "parameters": f"{size.parameters / 1e6:,.0f} M" if size.parameters else "",
+        "parameters": format_parameters(size.parameters),
         "checkpoint": f"{format_figure(size.file_bytes / GB)} GB" if size.file_bytes else "",
         "context": str(size.context or ""),
         "own_settings": _own_settings(head, say),
