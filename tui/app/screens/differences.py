@@ -1,7 +1,7 @@
 """Where two answers part: both texts level with each other, scrolled together."""
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from tui.app.pane.short_names import short_label
 from tui.app.pane.side_by_side import SideBySide, side_by_side
-from tui.app.pane.wrapping import clip
+from tui.app.pane.wrapping import wrap_line
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
 from tui.app.style.appearance import Appearance, StyledText
@@ -184,8 +184,12 @@ class DifferencesScreen(BaseScreen):
                 words = self.appearance.say("differences.part", number=at + 1)
                 width = self.diff.column_width
                 told = (self._step_words(answer.logprobs[at]) for answer in (a, b))
-                cells = [set_cell_size(clip(one, width), width) for one in told]
-                return [[(f" {words}", "muted")], [(f" {cells[0]} │ {cells[1]}", "warn")]]
+                sides = (wrap_line(one, width) for one in told)
+                rows = [
+                    " │ ".join(set_cell_size(row, width) for row in both)
+                    for both in zip_longest(*sides, fillvalue="")
+                ]
+                return [[(f" {words}", "muted")], *([(f" {row}", "warn")] for row in rows)]
         return []
 
     def _step_words(self, said: Logprobs) -> str:
