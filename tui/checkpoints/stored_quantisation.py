@@ -27,6 +27,8 @@ _SUPPORTED = (
     "FP8, AWQ, GPTQ, compressed-tensors and MXFP4 are read; use one of these or the original"
 )
 _WORD_BITS = 32
+_WHOLE_BITS = 16
+"""What is said of layers that are not reduced."""
 _LARGEST_BLOCK = 1 << 20
 _MXFP4_GROUP = 32
 SCALED_DTYPES = ("F8_E4M3", "F8_E5M2", "I8")
@@ -153,7 +155,19 @@ def _bits(said: Mapping[str, Any], method: str, known: Sequence[int]) -> int:
     bits = said.get("bits", said.get("w_bit", 4))
     if bits not in known:
         raise _unread(f"{method} with {str(bits)[:10]} bits")
+    # GPTQModel's rules by patterns ("-:" leaves layers whole), AutoRound's by names.
+    rules = [*_rules(said, "dynamic"), *_rules(said, "extra_config")]
+    for name, rule in rules:
+        other = rule.get("bits", bits) if isinstance(rule, dict) else bits
+        if not name.startswith("-") and other not in (bits, _WHOLE_BITS):
+            raise _unread(f"{method} with {bits} and {str(other)[:10]} bits")
     return int(bits)
+
+
+def _rules(said: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    """What is said of some layers only."""
+    found = said.get(key)
+    return [(str(name), rule) for name, rule in found.items()] if isinstance(found, dict) else []
 
 
 def _group(said: Mapping[str, Any]) -> int:

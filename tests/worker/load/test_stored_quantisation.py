@@ -197,6 +197,19 @@ REFUSED = [
     ({"codebook": "E8P12", "lora_rank": 0}, "QuIP#"),
     ({"quant_method": "gptq", "bits": 3}, "gptq with 3 bits"),
     ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}, "marlin"),
+    (
+        {"quant_method": "gptq", "bits": 4, "dynamic": {"+:.*down_proj.*": {"bits": 8}}},
+        "gptq with 4 and 8 bits",
+    ),
+    (
+        {
+            "quant_method": "auto-round",
+            "bits": 4,
+            "packing_format": "auto_round:auto_gptq",
+            "extra_config": {"lm_head": {"bits": 16}, "model.layers.1.mlp.up_proj": {"bits": 2}},
+        },
+        "gptq with 4 and 2 bits",
+    ),
     ({"quant_method": "awq", "bits": 4, "version": "gemv"}, "gemv"),
     ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "NVFP4"),
     (
@@ -215,6 +228,13 @@ def test_what_is_not_read_is_refused_by_its_name(said: dict[str, Any], name: str
     with pytest.raises(CheckpointError, match=name) as raised:
         read_quantisation({"quantization_config": said})
     assert raised.value.cause == "unsupported"
+
+
+def test_layers_that_a_quantiser_left_whole_are_no_reason_to_refuse() -> None:
+    rules = {"-:.*lm_head.*": {}, "+:.*up_proj.*": {"group_size": 64}, ".*q_proj.*": {"bits": 16}}
+    said = {"quant_method": "gptq", "bits": 4, "dynamic": rules}
+    found = read_quantisation({"quantization_config": said})
+    assert found is not None and found.bits == 4
 
 
 @pytest.mark.parametrize(
