@@ -53,7 +53,7 @@ def write_mixture(folder: Path, kind: str, dtype: str = "bfloat16", **changes: A
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = random_model(kind, **(SIZES | KINDS[kind] | changes))
+    model = random_model(kind, **(SIZES | KINDS.get(kind, {}) | changes))
     with torch.no_grad():
         for name, one in model.named_parameters():
             # Routers decide at once, so that rounding changes no choice.

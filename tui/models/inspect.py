@@ -280,7 +280,10 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
 
 
 def _turns_experts(tensors: list[TensorHeader], known: Architecture) -> bool:
-    """Whether the experts are stored as (inputs, outputs): what reads the hidden values tells."""
+    """Whether the experts are stored as (inputs, outputs), which what reads the hidden values
+    tells, or row by row with others (Inkling): they are copied for bf16."""
+    if any(one.name.endswith(".experts.w13_weight") for one in tensors):
+        return True
     upper = [one for one in tensors if one.name.endswith((".gate_up_proj", ".experts.up_proj"))]
     return known.transposes_experts or any(
         len(one.shape) == 3 and one.shape[1] == known.hidden != one.shape[2] for one in upper

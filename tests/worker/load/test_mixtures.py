@@ -16,7 +16,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import loading_peak
 from tui.models.describe import reach_of
 from tui.models.inspect import inspect_folder
-from tui.worker.load import prepare
+from tui.worker.load import deferred, kept_weights, prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import choose_format
 from tui.worker.quant.experts import Experts, apply_experts, expert_groups
@@ -24,6 +24,16 @@ from tui.worker.quant.experts import Experts, apply_experts, expert_groups
 PROMPT = [5, 17, 200, 31, 8, 99] * 4
 NOTHING = lambda done, total: None  # noqa: E731
 QUICK = ("qwen3_moe", "deepseek_v3", "gpt_oss", "hunyuan_v1_moe")
+TURNS = {
+    "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 2,
+    "swa_head_dim": 16,
+    "d_rel": 8,
+    "unpadded_vocab_size": 320,
+    "n_layers_per_attn_res_block": 2,
+    "rel_extent": 32,
+}
+"""Of Inkling 2."""
 EVERY = [
     pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in sorted(KINDS)
 ]
@@ -114,6 +124,28 @@ def test_bf16_experts_lie_where_the_file_does(tmp_path: Path) -> None:
     # One repeated zero stands in the model meanwhile.
     place = read.model.model.layers[0].mlp.experts.gate_up_proj
     assert place.untyped_storage().nbytes() == 2
+
+
+@pytest.mark.parametrize("are_sorted_here", [True, False])
+def test_experts_whose_gate_and_up_take_turns_row_by_row_are_what_their_class_reads(
+    are_sorted_here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not are_sorted_here:  # as of any rule that only transformers knows
+        monkeypatch.setattr(deferred, "_separates_rows", lambda converter: False)
+    folder = write_mixture(tmp_path, "inkling2_text", **TURNS)
+    assert inspect_folder(folder).transposed > 0
+    checkpoint = open_checkpoint(folder)
+    read = checkpoint.build_deferred("bf16", NOTHING)
+    assert len(read.experts) == (3 if are_sorted_here else 0)
+    whole = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    for group in expert_groups(whole):
+        weights = kept_weights.expert_weights(read, group)
+        for part, each in ((group.up, weights.up), (group.down, weights.down)):
+            wanted = whole.get_parameter(part.members[0])
+            assert all(torch.equal(each[n].to(torch.bfloat16), wanted[n]) for n in range(8))
+    for dtype in ("bf16", "int8", "int4"):
+        model = prepare.prepare_model(checkpoint, dtype, NOTHING)[0]
+        assert logits(model).isfinite().all()
 
 
 @needs_kernels

@@ -13,6 +13,7 @@ import torch
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
     Concatenate,
+    Interleave,
     MergeModulelist,
     Transpose,
     WeightConverter,
@@ -93,6 +94,15 @@ def _merges_experts(converter: WeightConverter) -> bool:
     return len(steps) == len(converter.operations) and steps in (merged, merged[:1])
 
 
+def _separates_rows(converter: WeightConverter) -> bool:
+    """Whether a converter only sorts the rows of gate and up, which take turns in the files
+    (Inkling)."""
+    steps = converter.operations
+    if len(steps) != 1 or not isinstance(steps[0], Interleave):
+        return False
+    return steps[0].dim == 1 and not steps[0].inverse
+
+
 class Deferral:
     """Sorts the tensors of a checkpoint: what is read now, and what is not."""
 
@@ -162,14 +172,16 @@ class Deferral:
         found = self._experts[place]
         if not self._names.keeps(place):
             return False
+        module = self._empty.get_submodule(place.rpartition(".")[0])
         if converter is None:
-            module = self._empty.get_submodule(place.rpartition(".")[0])
             whole = isinstance(weight, list)
             each = [Stacked([one]) for one in weight] if whole else slice_experts(module, weight)
             found.update({number: {0: one} for number, one in enumerate(each)})
         elif _merges_experts(converter):
             numbers = [int(word) for word in name.split(".") if word.isdigit()]
             found.setdefault(numbers[-1], {})[source] = weight
+        elif _separates_rows(converter) and not (module.is_transposed or isinstance(weight, list)):
+            found.update({n: {0: one[0::2], 1: one[1::2]} for n, one in enumerate(weight)})
         else:
             return False
         return True
@@ -190,7 +202,13 @@ class Deferral:
                 [self._expert(one.members[0], found, number, (one.rows[0], one.columns))
                  for number in range(group.count)]
                 for one, found in zip((group.up, group.down), parts, strict=True)
+                if found
             ]  # fmt: skip
+            if len(weights) == 1:
+                # The other is one that only transformers can put together.
+                name = (group.up if parts[0] else group.down).members[0]
+                state[name] = self.read(name, weights[0])
+                continue
             experts[group.name] = ExpertWeights(*weights)
             for one in (group.up, group.down):
                 name = one.members[0]

@@ -167,8 +167,8 @@ def _bf16_experts(read: DeferredModel, group: ExpertGroup) -> tuple[list[Any], l
             parts = [_in_bf16(one) for one in weight.parts]
             split = [None] * len(parts) if bias is None else bias.split([len(p) for p in parts])
             layers.append(choose_format.bf16_layer(*zip(parts, split, strict=True)))
-            # What lies the other way round was copied.
-            aligned_safetensors.release_pages(p.t() for p in parts if not p.is_contiguous())
+            # What lies the other way round, or row by row with another, was copied.
+            aligned_safetensors.release_pages(p for p in parts if not p.is_contiguous())
         made.append(layers)
     return made[0], made[1]
 

@@ -45,8 +45,10 @@ def release_pages(tensors: Iterable[torch.Tensor]) -> None:
     """Tell the kernel that pages of a mapped file were read for the last time; otherwise
     a 15 GB checkpoint fills the container before the kernel takes them back."""
     for tensor in tensors:
+        # A view that lies the other way round, or of every second row, has others between.
+        last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
         start = -(-tensor.data_ptr() // PAGE) * PAGE
-        size = (tensor.data_ptr() + tensor.nbytes - start) // PAGE * PAGE
+        size = (tensor.data_ptr() + (last + 1) * tensor.itemsize - start) // PAGE * PAGE
         if size > 0:
             _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
