@@ -75,7 +75,8 @@ class MemoryShape:
     ``repacked_bytes`` those of them that llama.cpp copies into an order of its own;
     ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits;
     ``transposed`` those of experts that are stored as (inputs, outputs), ``tables`` those of tables
-    beside the embeddings of which only rows are read."""
+    beside the embeddings of which only rows are read, ``merged`` those that an adapter adds to:
+    they lie in no file as they are computed with. ``table_made``: it changes the embeddings."""
 
     layers: int = 0
     kv_heads: int = 0
@@ -90,6 +91,8 @@ class MemoryShape:
     kept_wide: int = 0
     transposed: int = 0
     tables: int = 0
+    merged: int = 0
+    table_made: bool = False
 
 
 def predict_peak(
@@ -147,7 +150,8 @@ def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
         return int(head + layers * size + shape.kept_wide * BYTES_PER_WEIGHT["bf16"])
     if _is_converted(dtype, shape):
         return int(parameters * size)
-    return int((parameters - shape.tables - (0 if shape.tied else embeddings)) * size)
+    is_whole = shape.tied or shape.table_made
+    return int((parameters - shape.tables - (0 if is_whole else embeddings)) * size)
 
 
 def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
@@ -161,6 +165,10 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
     # for bf16 those that lie the other way round.
     turned = shape.transposed if dtype == "bf16" else 0
     made = max(made, int(max(shape.kept_wide, turned) * BYTES_PER_WEIGHT["bf16"]))
+    # int8 and int4 merge an adapter a few rows at a time, but for the table of words.
+    table = shape.vocab * shape.hidden * BYTES_PER_WEIGHT["bf16"] if shape.table_made else 0
+    merged = table if dtype in QUANTISED_DTYPES else shape.merged * BYTES_PER_WEIGHT[dtype]
+    made = max(made, int(merged))
     return round((_PRIVATE_BASE_BYTES + made) * (1 + ALLOCATOR_SHARE))
 
 

@@ -1,10 +1,14 @@
 """What changes a base model (a LoRA adapter, a learned prefix), and where that base is: named
 beside it, or found by its name on this machine."""
 
+from dataclasses import replace
+from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tui.checkpoints.adapter import Adapter, is_lora_folder, read_adapter, read_matrices
 from tui.checkpoints.learned_prefix import LearnedPrefix, is_prefix_folder, read_learned_prefix
+from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.weight_headers import HEADS, TABLES, read_file_headers
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models.caches import cached_checkpoints, display_name, list_folders, modelscope_folder
@@ -30,6 +34,35 @@ def read_change(folder: Path) -> Change:
     adapter = read_adapter(folder)
     read_matrices(adapter)
     return adapter
+
+
+def with_change(change: Change, parameters: int, shape: MemoryShape) -> tuple[int, MemoryShape]:
+    """How many weights a base with these has in the end, and what else its memory depends on: an
+    adapter makes weights anew, and a head of its own of one that is the table of words.
+
+    Raises:
+        CheckpointError: as `read_change`.
+    """
+    if not isinstance(change, Adapter):
+        return parameters, shape
+    pairs, replaced = read_matrices(change)
+    sizes = {one.name: one.shape for one in read_file_headers(change.weights)}
+    merged = sum(prod(sizes[new]) for new in replaced.values())
+    for found in pairs.values():
+        first, second = (sizes[found[key]] for key in sorted(found))
+        merged += first[1] * second[0]
+    whole = [name for name in replaced if name.removesuffix(".weight") not in pairs]
+    is_separated = shape.tied and any(name.endswith((*HEADS, *TABLES)) for name in whole)
+    changed = (*replaced, *(f"{module}.weight" for module in pairs))
+    return (
+        parameters + shape.vocab * shape.hidden * is_separated,
+        replace(
+            shape,
+            tied=shape.tied and not is_separated,
+            merged=merged,
+            table_made=any(name.endswith(TABLES) for name in changed),
+        ),
+    )
 
 
 def base_folder(adapter: Change, named: str, shown: str) -> Path:

@@ -16,7 +16,7 @@ from tui.checkpoints.gguf_use import require_usable
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo, gguf_choice, ollama_files
-from tui.models.adapters import base_folder, is_adapter, read_change
+from tui.models.adapters import base_folder, is_adapter, read_change, with_change
 from tui.models.caches import cached_checkpoints, display_name, gguf_folders, list_folders
 from tui.models.inspect import Inspection, inspect_folder
 from tui.models.reference import HUB_PREFIXES
@@ -260,11 +260,14 @@ def _adapter(path: Path, reference: str) -> FoundModel:
         return FoundModel(path, reference, label, "partial", why, change.method, size=size)
     name = display_name(base)
     found = _folder(base, name) or FoundModel(base, name, name, "partial", "it is no checkpoint")
+    parameters, shape = with_change(change, found.parameters, found.shape)
     return replace(
         found,
         path=path,
         reference=reference,
         label=label,
+        parameters=parameters,
+        shape=shape,
         family=f"{change.method}, {name}",
         size=size,
         why=f"{name}: {found.why}" if found.why else "",

@@ -19,6 +19,7 @@ from tui.host import format_speeds
 from tui.host.errors import EXIT_MEMORY, UserError
 from tui.host.memory import MemoryReading
 from tui.models import demo
+from tui.models.adapters import read_change, with_change
 from tui.models.discover import FoundModel, find_checkpoint, find_demo
 from tui.models.reference import DTYPES
 from tui.models.resolved import LOCAL, ResolvedModel
@@ -305,10 +306,14 @@ def size_of_model(model: ResolvedModel) -> ModelSize:
         else find_checkpoint(model.checkpoint, model.name)
     )
     known = size_of_found(found, model.label, model.dtype) if found else ModelSize(model.label)
+    parameters, shape = model.parameters or known.parameters, known.shape
+    if model.adapter is not None:
+        parameters, shape = with_change(read_change(model.adapter), parameters, shape)
     return replace(
         known,
         dtype=model.dtype,
-        parameters=model.parameters or known.parameters,
+        parameters=parameters,
+        shape=shape,
         context=model.context or known.context,
     )
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,21 @@ from safetensors.torch import load_file, save_file
 from benchmarks.support import tiny
 from tui.checkpoints.adapter import read_adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.memory_estimate import loading_peak
 from tui.cli import run_command_line
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
 from tui.models.resolve import resolve
+from tui.run import plan
 from tui.worker.load import shards
-from tui.worker.load.adapter_weights import AdapterWeights
+from tui.worker.load.adapter_weights import AdapterWeights, MergedMatrix
 from tui.worker.load.checkpoint_folder import open_folder
 from tui.worker.load.families import family_of
 from tui.worker.load.loader import build_model, open_checkpoint
+from tui.worker.load.prepare import prepare_model
+from tui.worker.quant.fused_linear import weight_tensors
+
+NOTHING = lambda done, total: None  # noqa: E731
 
 
 def logits(folder: Path, adapter: Path | None = None, dtype: str = "fp32") -> Any:
@@ -122,6 +129,65 @@ def same_as_merged(base: Path, folder: Path, config: dict[str, Any]) -> None:
     assert (found - logits(base)).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_what_is_reduced_is_merged_a_few_rows_at_a_time(
+    base: Path, tmp_path: Path, dtype: str
+) -> None:
+    merged = trained(base, tmp_path / "lora", **KINDS["plain"])
+    merged.save_pretrained(tmp_path / "merged")
+    tiny.write_tokenizer(tmp_path / "merged")
+    checkpoint = open_checkpoint(base, adapter=tmp_path / "lora")
+    read = checkpoint.build_deferred(checkpoint.plain_dtype, NOTHING)
+    assert len(read.matrices) == 4 * len(LAYERS)
+    assert all(isinstance(one, MergedMatrix) for one in read.matrices.values())
+    wanted, found = (
+        prepare_model(one, dtype, NOTHING)[0](input_ids=torch.arange(3, 40)[None]).logits
+        for one in (open_checkpoint(tmp_path / "merged"), checkpoint)
+    )
+    assert (found - wanted).abs().max() < 0.02 * wanted.std()
+
+
+@pytest.mark.parametrize(
+    ("saved", "more", "is_tied"),
+    [(["lm_head"], 1, False), (["embed_tokens"], 1, False), (["norm"], 0, True)],
+)
+def test_the_plan_counts_what_an_adapter_makes(
+    tied: Path, tmp_path: Path, saved: list[str], more: int, is_tied: bool
+) -> None:
+    config = {"r": 4, "lora_alpha": 8, "target_modules": LAYERS, "modules_to_save": saved}
+    trained(tied, tmp_path / "lora", **config)
+    before, after = (
+        plan.size_of_model(
+            resolve(parse_reference(f"{one}@bf16"), lambda _: False, lambda *_: None)
+        )
+        for one in (tied, f"{tmp_path / 'lora'}+{tied}")
+    )
+    table = 320 * 64
+    assert after.parameters == before.parameters + more * table
+    assert after.shape.tied is is_tied
+    assert after.shape.table_made is (saved == ["embed_tokens"])
+    merged = 4 * (64 * 64 + 32 * 64 + 64 * 128)
+    assert merged <= after.shape.merged <= merged + table
+    model, _, _ = prepare_model(
+        open_checkpoint(tied, adapter=tmp_path / "lora"), "bf16", lambda done, total: None
+    )
+    assert sum(one.numel() for one in weights_of(model)) == after.parameters
+    # What a file holds in bf16 is mapped, what is merged is not.
+    peaks = [
+        loading_peak(one.parameters, "bf16", replace(one.shape, stored="bf16"))
+        for one in (before, after)
+    ]
+    assert peaks[1] - peaks[0] == pytest.approx(2 * after.shape.merged * 1.04, abs=2)
+
+
+def weights_of(model: Any) -> list[Any]:
+    """All weights of a model, those that are shared once."""
+    found = [*model.parameters(), *weight_tensors(model.modules())]
+    return list(
+        {one.data_ptr(): one for one in found if one.dim() > 1 or one.numel() == 64}.values()
+    )
+
+
 @pytest.mark.parametrize(
     ("case", "module"),
     [
@@ -192,7 +258,7 @@ def test_weights_that_are_stored_transposed(tmp_path: Path) -> None:
     ((_, merged),) = weights.merge(iter([("h.0.c_attn.weight", weight)]))
     weights.require_used()
     a, b = (stored[f"base_model.model.h.0.c_attn.lora_{m}.weight"] for m in "AB")
-    assert torch.allclose(merged, weight + 2 * (b @ a).T, atol=1e-6)
+    assert torch.allclose(merged.to(torch.float32), weight + 2 * (b @ a).T, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Merges a LoRA adapter into the weights of its base while these are read."""
+"""Merges a LoRA adapter into the weights of its base: what is reduced is merged a few rows at a
+time, so that the whole model is never there in a wide format."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,32 @@ import torch
 from tui.checkpoints.adapter import Adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.load.shards import read_tensors
+from tui.worker.quant.matrix import Matrix, StoredMatrix
+
+
+class MergedMatrix(StoredMatrix):
+    """W + scale * B A (outputs, inputs) of a base's ``weight``, made a few rows at a time: in
+    float32, rounded once. ``b`` is (outputs, rank), ``a`` (rank, inputs)."""
+
+    def __init__(self, weight: Matrix, b: torch.Tensor, a: torch.Tensor, scale: float) -> None:
+        self._weight, self._b, self._a, self._scale = weight, b, a, scale
+        self.shape = (b.shape[0], a.shape[1])
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """See `StoredMatrix`."""
+        delta = self._b[start:stop] @ self._a
+        return torch.add(self._weight[start:stop].float(), delta, alpha=self._scale)
+
+    @property
+    def pages(self) -> list[torch.Tensor]:
+        """See `StoredMatrix`."""
+        return self._weight.pages if isinstance(self._weight, StoredMatrix) else [self._weight]
+
+    @property
+    def scales(self) -> torch.Tensor:
+        """What shows whether its values are numbers: the two matrices, and the ends of W."""
+        ends = (self._weight[:1].float(), self._weight[self.shape[0] - 1 :].float())
+        return torch.cat([part.flatten() for part in (self._b, self._a, *ends)])
 
 
 class AdapterWeights:
@@ -33,7 +60,8 @@ class AdapterWeights:
             self._replaced.pop(head, None)
 
     def merge(self, tensors: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """The tensors, with those that the adapter changes made anew in their own dtype.
+        """The tensors, with those that the adapter replaces in their own dtype, and a
+        `MergedMatrix` for each that it adds to.
 
         Raises:
             CheckpointError: a matrix that does not fit its tensor.
@@ -62,18 +90,18 @@ class AdapterWeights:
                 "./adapter+./base",
             )
 
-    def _merged(self, name: str, tensor: Any, found: dict[str, str]) -> Any:
-        """W + scale * B A, of an embedding its transpose; in float32, rounded once.
+    def _merged(self, name: str, tensor: Any, found: dict[str, str]) -> MergedMatrix:
+        """W + scale * B A, of an embedding its transpose.
 
         Source: peft, ``LoraLayer.get_delta_weight`` of linear and embedding layers.
         """
-        first, second = (self._tensors[found[key]].float() for key in sorted(found))
-        delta = second @ first
+        a, b = (self._tensors[found[key]].float() for key in sorted(found))
         if self._adapter.fan_in_fan_out != ("embedding_A" in found):
-            delta = delta.T
-        delta = self._fitting(name, tensor, delta)
-        scale = self._adapter.scale(name.removesuffix(".weight"), first.shape[0])
-        return torch.add(tensor.to(torch.float32), delta, alpha=scale).to(_dtype(tensor))
+            a, b = b.T, a.T
+        scale = self._adapter.scale(name.removesuffix(".weight"), a.shape[0])
+        made = MergedMatrix(tensor, b, a, scale)
+        self._fitting(name, tensor, made)
+        return made
 
     def _fitting(self, name: str, tensor: Any, new: Any) -> Any:
         if tuple(new.shape) != tuple(tensor.shape):
