@@ -13,6 +13,7 @@ from tui.run import setup
 from tui.run.columns import longest_options
 from tui.run.conductor import Run
 from tui.sessions.reader import read
+from tui.text.thought import ALWAYS_THINKS, THINKS
 
 
 def column(label: str, **settings: Any) -> ResolvedModel:
@@ -92,3 +93,26 @@ def test_a_column_that_joins_needs_no_second_load(tmp_path: Path) -> None:
     assert board.models[1].state == "ready"
     assert engines[0].requests[-1].sampling.seed == 9
     assert read(run.path).header.models[1]["weights_of"] == 0
+
+
+def test_who_says_how_to_think_is_not_told_how_to_say_it(tmp_path: Path) -> None:
+    engine = EchoEngine()
+    engine.notes = [THINKS, ALWAYS_THINKS, "something else"]
+    models = [column("as it is"), column("off", think="off"), column("bounded", think_tokens=9)]
+    run = setup.begin(models, QUESTIONS, RunOptions(), tmp_path, lambda model, threads: engine)
+    run.start()
+    try:
+        run.ask("b")
+        finished(run)
+        run.add_model(column("on", think="on", think_tokens=5))
+        run.ask("b", models=[3])
+        board = finished(run)
+    finally:
+        run.close("done")
+    told = [model.loaded.notes for model in board.models if model.loaded]
+    assert told == [
+        [THINKS, ALWAYS_THINKS, "something else"],
+        [ALWAYS_THINKS, "something else"],
+        [THINKS, "something else"],
+        ["something else"],
+    ]

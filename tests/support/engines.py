@@ -31,6 +31,7 @@ class EchoEngine(EngineDefaults):
         self.threads: list[int] = []
         self.loaded = False
         self.loads = 0
+        self.notes: list[str] = []
         self._token_s, self._load_s, self._failing_loads = token_s, load_s, failing_loads
         self._crash_after = crash_after
         self._watch = watch if watch is not None else []
@@ -49,7 +50,7 @@ class EchoEngine(EngineDefaults):
             self._failing_loads -= 1
             raise EngineError("damaged", "shard 2 of 3 is cut short", "download it again")
         self.loaded = True
-        return Loaded(self._load_s, private=5_000_000, mapped=7_000_000)
+        return Loaded(self._load_s, private=5_000_000, mapped=7_000_000, notes=[*self.notes])
 
     def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         assert self.loaded, "asked before it was loaded"

@@ -19,6 +19,7 @@ from tui.run.measuring import take_measure
 from tui.run.shared_state import SharedState
 from tui.run.stream_answer import stream_answer
 from tui.run.turns import PRELOAD
+from tui.text.thought import already_said
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Lane:
         ``changed``."""
         self.columns.append(index)
         if self._is_loaded and self._loaded:
-            self.shared.recorder.emit(index, self._loaded)
+            self.shared.recorder.emit(index, self._told_to(index, self._loaded))
 
     def start(self) -> None:
         """Begin to load."""
@@ -404,4 +405,11 @@ class Lane:
     def _emit(self, body: ev.Body, task: AnswerTask | None = None, t_ns: int | None = None) -> None:
         """Record what happened to a task, or (None) to the model, which all its columns show."""
         for column in [task.model] if task else list(self.columns):
-            self.shared.recorder.emit(column, body, t_ns or time.monotonic_ns())
+            told = self._told_to(column, body) if isinstance(body, ev.Loaded) else body
+            self.shared.recorder.emit(column, told, t_ns or time.monotonic_ns())
+
+    def _told_to(self, column: int, loaded: ev.Loaded) -> ev.Loaded:
+        """What is said of the weights to a column that may have said some of it itself."""
+        own = self.shared.columns[column]
+        needless = already_said(own.think, own.think_tokens)
+        return replace(loaded, notes=[one for one in loaded.notes if one not in needless])

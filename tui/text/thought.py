@@ -14,6 +14,20 @@ SplitFunction = Callable[[str], tuple[str, str]]
 """Decoded answer to (thought, visible text)."""
 
 
+THINKS = "it thinks before it answers: --think off has it answer at once"
+ANSWERS_AT_ONCE = "it answers at once: --think on has it think first"
+DECIDES = "it decides itself whether to think: --think on or --think off says it"
+THINKS_BY_LEVEL = "it thinks before it answers: as much as --think low, medium or high says"
+ALWAYS_THINKS = "it always thinks before it answers: --think-tokens N ends a thought"
+"""What a model does where nothing is said, and how to say it."""
+
+
+def already_said(think: str, think_tokens: int | None) -> frozenset[str]:
+    """Which of these tell a person nothing who has said so."""
+    switched = {THINKS, ANSWERS_AT_ONCE, DECIDES, THINKS_BY_LEVEL} if think else set()
+    return frozenset(switched | ({ALWAYS_THINKS} if think_tokens is not None else set()))
+
+
 @dataclass(frozen=True, slots=True)
 class ThoughtFormat:
     """``open`` and ``close`` stand around a thought, ``ending`` is what has to be written to end

@@ -8,6 +8,7 @@ understands, its text does not say by itself: the prompt has to come out differe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tui.text import thought
 from tui.worker.checkpoint import Turn
 
 FLAGS = ("enable_thinking", "thinking")
@@ -80,15 +81,15 @@ class ThinkingSwitch:
         a thought. ``opens_thought``: its prompts end in the mark that opens one."""
         can_switch = self.flags or self.word_role or _NO_EFFORT in self.levels
         if can_switch and self.by_default:
-            return "it thinks before it answers: --think off has it answer at once"
+            return thought.THINKS
         if can_switch and self.by_default is False:
-            return "it answers at once: --think on has it think first"
+            return thought.ANSWERS_AT_ONCE
         if can_switch and not self.levels and not opens_thought:
-            return "it decides itself whether to think: --think on or --think off says it"
+            return thought.DECIDES
         if self.levels:
-            return "it thinks before it answers: as much as --think low, medium or high says"
+            return thought.THINKS_BY_LEVEL
         if opens_thought:
-            return "it always thinks before it answers: --think-tokens N ends a thought"
+            return thought.ALWAYS_THINKS
         return ""
 
 
