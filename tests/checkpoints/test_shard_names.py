@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.weight_headers import read_config, shard_names
+from tui.checkpoints.weight_headers import promised_names, read_config, shard_names
 
 SET = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 BINS = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"]
@@ -42,6 +42,16 @@ def test_a_wrong_index_beside_a_whole_file_is_passed_over(tmp_path: Path) -> Non
 def test_an_index_of_another_set_is_passed_over(tmp_path: Path) -> None:
     others = ["model-00001-of-00003.safetensors"]
     assert holding(tmp_path, *SET, index=others) == SET
+
+
+def test_an_index_that_was_cut_off_is_no_reason_to_leave_files_out(tmp_path: Path) -> None:
+    assert holding(tmp_path, *SET, index=SET[:1]) == SET
+
+
+def test_an_index_of_other_files_promises_nothing(tmp_path: Path) -> None:
+    holding(tmp_path, "model.safetensors", index=SET)
+    assert promised_names(tmp_path, ["model.safetensors"]) == set()
+    assert promised_names(tmp_path, SET) == {"tensor0", "tensor1"}
 
 
 def test_an_index_of_absent_files_alone_names_them(tmp_path: Path) -> None:

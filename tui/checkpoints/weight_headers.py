@@ -95,7 +95,10 @@ def shard_names(folder: Path) -> list[str]:
     ):
         indexed = _indexed(folder / index) if (folder / index).is_file() else []
         alone = [single] if (folder / single).is_file() else []
-        for names in (indexed, alone, _numbered(folder, Path(single).suffix)):
+        numbered = _numbered(folder, Path(single).suffix)
+        if set(indexed) < set(numbered):  # an index that was cut off
+            indexed = numbered
+        for names in (indexed, alone, numbered):
             if names and all((folder / name).is_file() for name in names):
                 return names
             first = first or names
@@ -149,15 +152,19 @@ def _indexed(index: Path) -> list[str]:
 
 
 def promised_names(folder: Path, files: Iterable[str]) -> set[str]:
-    """The tensors that the index beside a checkpoint's weight ``files`` names; empty where there is
-    no index.
+    """The tensors that the index of a checkpoint's weight ``files`` names; empty where there is
+    none, or one of other files.
 
     Raises:
         CheckpointError: as `shard_names`.
     """
-    is_pickled = any(name.endswith(".bin") for name in files)
+    here = set(files)
+    is_pickled = any(name.endswith(".bin") for name in here)
     index = folder / (BIN_INDEX if is_pickled else SAFETENSORS_INDEX)
-    return set(_weight_map(index)) if index.is_file() else set()
+    if not index.is_file():
+        return set()
+    named = _weight_map(index)
+    return set(named) if here & {str(file) for file in named.values()} else set()
 
 
 def read_json(path: Path) -> dict[str, Any]:
