@@ -19,6 +19,7 @@ from tui.checkpoints.weight_headers import (
     read_file_headers,
     read_json,
 )
+from tui.text.sanitise import one_line
 
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _PREFIX = "base_model.model."
@@ -124,7 +125,7 @@ def read_adapter(folder: Path) -> Adapter:
         raise _refused(folder, "a LoRA adapter with patterns in alpha_pattern")
     return Adapter(
         folder,
-        str(said.get("base_model_name_or_path") or ""),
+        one_line(str(said.get("base_model_name_or_path") or "")),
         _number(said, "r", whole=True),
         _number(said, "lora_alpha"),
         {str(name): float(alpha) for name, alpha in alphas.items()},

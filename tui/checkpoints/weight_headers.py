@@ -18,6 +18,7 @@ from tui.checkpoints import pickled_headers
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.tensor_shape import checked_shape
 from tui.host import foreign_files
+from tui.text.sanitise import one_line
 
 MAX_HEADER_BYTES = 16 << 20
 """Largest header or index that is read, in bytes: a million empty tensors in a larger
@@ -206,10 +207,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").exists() and (folder / ADAPTER_CONFIG).is_file():
         said = read_json(folder / ADAPTER_CONFIG)
-        kind, base = str(said.get("peft_type", "?")), said.get("base_model_name_or_path")
+        kind = str(said.get("peft_type", "?"))
+        base = one_line(str(said.get("base_model_name_or_path") or "?"))
         raise CheckpointError(
             "unsupported",
-            f"no model but an adapter ({kind[:20]}) for {str(base or '?')[:120]}",
+            f"no model but an adapter ({one_line(kind[:20])}) for {base[:120]}",
             "name it with its base: ./ADAPTER+./BASE",
         )
     config = read_json(folder / "config.json")

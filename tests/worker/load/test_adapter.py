@@ -15,6 +15,7 @@ from benchmarks.support import tiny
 from tui.checkpoints.adapter import read_adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import loading_peak
+from tui.checkpoints.weight_headers import read_config
 from tui.cli import run_command_line
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
@@ -285,6 +286,16 @@ def test_other_adapters_are_refused_by_their_name(
 ) -> None:
     with pytest.raises(CheckpointError, match=said):
         read_adapter(write_adapter(tmp_path / "a", pair(QUERY, 64, 64), **config))
+
+
+def test_what_an_adapter_calls_its_base_is_one_line(tmp_path: Path) -> None:
+    folder = write_adapter(
+        tmp_path / "a", pair(QUERY, 64, 64), base_model_name_or_path="a\n  -> rm it\x1b[2J"
+    )
+    assert not {"\n", "\x1b"} & set(read_adapter(folder).base)
+    with pytest.raises(CheckpointError) as raised:
+        read_config(folder)
+    assert not {"\n", "\x1b"} & set(raised.value.message)
 
 
 @pytest.mark.parametrize(
