@@ -23,8 +23,43 @@ from tui.worker_protocol import DecodeRequest
 WINDOW = 8
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "a sliding window": ("mistral", {"sliding_window": WINDOW}),
-    "windows by turns and soft caps": ("gemma2", {"sliding_window": WINDOW, "head_dim": 16}),
+    "windows by turns and soft caps": (
+        "gemma2",
+        {
+            "sliding_window": WINDOW,
+            "head_dim": 16,
+            "final_logit_softcapping": 2.0,
+            "attn_logit_softcapping": 5.0,
+        },
+    ),
     "a part of each head is rotated": ("stablelm", {"partial_rotary_factor": 0.25}),
+    "layers that share keys and values": (
+        "gemma3n_text",
+        {
+            "head_dim": 16,
+            "num_kv_shared_layers": 2,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "sliding_window": WINDOW,
+            "laurel_rank": 8,
+            "hidden_size_per_layer_input": 16,
+            "vocab_size_per_layer_input": 320,
+            "activation_sparsity_pattern": [0.5] * 4,
+            "altup_num_inputs": 2,
+        },
+    ),
+    "logits that are scaled": (
+        "granite",
+        {
+            "logits_scaling": 0.5,
+            "embedding_multiplier": 12.0,
+            "attention_multiplier": 0.1,
+            "residual_multiplier": 0.3,
+        },
+    ),
+    "logits that are scaled, windows by turns": (
+        "cohere2",
+        {"head_dim": 16, "logit_scale": 0.3, "sliding_window": WINDOW},
+    ),
     "fused projections": ("phi3", {}),
     "norms behind the layers": ("glm4", {"head_dim": 16}),
     "latent attention": (
@@ -53,6 +88,9 @@ def test_rows_of_standard_attention_share_a_batch(name: str) -> None:
     assert not supports_model(model)
     assert padded_batch.can_pad(model)
     assert not padded_batch.keeps_state(model)
+    with torch.inference_mode():
+        pairs = padded_batch.row_logits(model)
+    assert all((alone - together).abs().max() < 1e-4 for alone, together in pairs)
 
 
 def test_a_state_in_place_of_keys_is_decoded_row_by_row() -> None:
@@ -71,7 +109,9 @@ def test_a_model_that_sees_its_padding_is_found_out(monkeypatch: pytest.MonkeyPa
     assert not padded_batch.can_pad(model)
 
 
-@pytest.mark.parametrize("name", ["a sliding window", "latent attention"])
+@pytest.mark.parametrize(
+    "name", ["a sliding window", "latent attention", "layers that share keys and values"]
+)
 def test_texts_are_those_of_answers_made_alone(name: str, tmp_path: Path) -> None:
     model = made(name)
     model.save_pretrained(tmp_path)

@@ -52,7 +52,7 @@ def append_row(batch: Any, row: Any) -> Any:
     if batch is None:
         return row
     for old, new in zip(batch.layers, row.layers, strict=True):
-        if not new.is_initialized:  # It shares those of another layer.
+        if not _holds(new):
             continue
         _flush(old)
         _flush(new)
@@ -68,7 +68,7 @@ def append_row(batch: Any, row: Any) -> Any:
 def remove_row(batch: Any, row: int, longest: int) -> None:
     """Remove a row, and the padding that the longest of the others does not need."""
     for layer in batch.layers:
-        if not layer.is_initialized:
+        if not _holds(layer):
             continue
         _flush(layer)
         if isinstance(layer, DynamicSlidingWindowLayer):
@@ -99,6 +99,12 @@ def extract_row(
 def can_crop(cache: Any) -> bool:
     """Whether the newest tokens can be taken back, as guessed ones must be."""
     return all(type(layer) in (BufferedCacheLayer, DynamicLayer) for layer in cache.layers)
+
+
+def _holds(layer: Any) -> bool:
+    """Whether a layer has keys and values of its own: it may share those of another, or be none of
+    attention."""
+    return layer.is_initialized and layer.keys is not None
 
 
 def _flush(layer: Any) -> None:

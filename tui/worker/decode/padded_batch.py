@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import (
+    DummyLayer,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     LinearAttentionCacheLayerMixin,
@@ -30,7 +31,8 @@ def keeps_state(model: Any) -> bool:
     """Whether some layers hold a state in place of keys and values (linear attention, Mamba), or
     beside them (Falcon-H1)."""
     return any(
-        isinstance(layer, LinearAttentionCacheLayerMixin) or not isinstance(layer, DynamicLayer)
+        isinstance(layer, LinearAttentionCacheLayerMixin)
+        or not isinstance(layer, DynamicLayer | DummyLayer)
         for layer in _layers(model)
     )
 
@@ -39,7 +41,7 @@ def keeps_state(model: Any) -> bool:
 def can_pad(model: Any) -> bool:
     """Whether two rows of different length that are decoded together have the logits that each has
     alone."""
-    known = (DynamicLayer, DynamicSlidingWindowLayer)
+    known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
     if any(type(layer) not in known for layer in _layers(model)):
         return False
     try:
@@ -53,6 +55,15 @@ def _layers(model: Any) -> list[Any]:
 
 
 def _rows_agree(model: Any) -> bool:
+    return all(
+        float(torch.cosine_similarity(one.float(), both.float(), dim=-1)) >= _MIN_LIKENESS
+        for one, both in row_logits(model)
+    )
+
+
+def row_logits(model: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The logits of a next token that each of two rows of different length has alone, and those it
+    has in a batch; a class of others can raise any exception."""
     device, size = model.device, min(model.config.get_text_config().vocab_size, 500)
     rows = [
         torch.tensor([[(7 * n + 11 * length) % size for n in range(length)]], device=device)
@@ -71,10 +82,7 @@ def _rows_agree(model: Any) -> bool:
     newest = torch.cat([row[:, -1:] for row in rows])
     more = padded_inputs(held, batch.get_seq_length() + 1)
     out = model(input_ids=newest, past_key_values=batch, use_cache=True, **more)
-    return all(
-        float(torch.cosine_similarity(one.float(), both.float(), dim=-1)) >= _MIN_LIKENESS
-        for one, both in zip(alone, out.logits[:, -1], strict=True)
-    )
+    return list(zip(alone, out.logits[:, -1], strict=True))
 
 
 def padded_inputs(held: torch.Tensor, length: int) -> dict[str, torch.Tensor]:
