@@ -24,7 +24,7 @@ from tui.worker.quant.experts import Experts, apply_experts, expert_groups
 PROMPT = [5, 17, 200, 31, 8, 99] * 4
 NOTHING = lambda done, total: None  # noqa: E731
 QUICK = ("qwen3_moe", "deepseek_v3", "gpt_oss", "hunyuan_v1_moe")
-TURNS = {
+TURNS: dict[str, Any] = {
     "swa_num_attention_heads": 4,
     "swa_num_key_value_heads": 2,
     "swa_head_dim": 16,
