@@ -30,6 +30,13 @@ def test_a_published_model_needs_what_was_measured() -> None:
     assert predict_peak(PARAMETERS, "fp32", QWEN_7B, 2048) > 32 * 2**30
 
 
+def test_a_mixture_needs_what_was_measured() -> None:
+    """Four layers of the shape of Qwen3-30B-A3B, every expert chosen (`benchmarks/memory.py`)."""
+    shape = MemoryShape(4, 4, 128, 2048, 6144, 151936, stored="bf16")
+    need = predict_peak(3_114_814_464, "int4", shape, 559)
+    assert need == pytest.approx(1.99e9, rel=0.06)
+
+
 def test_what_is_mapped_as_it_is_takes_nothing_to_load() -> None:
     made = loading_peak(PARAMETERS, "fp32", QWEN_7B)
     assert PARAMETERS * 4 < made < predict_peak(PARAMETERS, "fp32", QWEN_7B, 2048)

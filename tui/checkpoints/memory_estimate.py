@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from tui.checkpoints.llama_cpp import BATCH_TOKENS, FIRST_POOL, PUBLISHED
 
-BASE_BYTES = 390_000_000
-"""Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
-quarter of it are mapped libraries."""
+BASE_BYTES = 310_000_000
+"""Bytes a worker takes without weights: torch, transformers and a tokenizer (measured of a copy of
+the fork server; one that is started alone maps 60 MB more of libraries)."""
 
-_PRIVATE_BASE_BYTES = 290_000_000
+_PRIVATE_BASE_BYTES = 240_000_000
 """The private part of it."""
 
 ALLOCATOR_SHARE = 0.04
@@ -101,7 +101,8 @@ def predict_peak(
     """Bytes of memory, private and mapped, at the peak of answering with a context of so many
     tokens.
 
-    (base + `weights_bytes` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
+    (base + `weights_bytes` + 1.5 * KV cache + activations * context) * 1.04, but weights in int8
+    and int4, which a file of that size holds, as they are. The KV cache
     is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
     that other answers hold ``other_tokens`` it (keys and values of every layer), and the
     activations of a token are some bytes for each value of its widest layers. llama.cpp takes the
@@ -118,11 +119,12 @@ def predict_peak(
     working = (
         KV_CACHE_COPIES * cache + (each if shape.width else _BYTES_PER_TOKEN_IF_UNKNOWN) * context
     )
+    weights = weights_bytes(parameters, dtype, shape)
     if dtype in QUANTISED_DTYPES:
-        working += _QUANTISED_BASE_BYTES
-    return round(
-        (BASE_BYTES + weights_bytes(parameters, dtype, shape) + working) * (1 + ALLOCATOR_SHARE)
-    )
+        # What is mapped from a file made for it has no allocator.
+        made = BASE_BYTES + _QUANTISED_BASE_BYTES + working
+        return round(weights + made * (1 + ALLOCATOR_SHARE))
+    return round((BASE_BYTES + weights + working) * (1 + ALLOCATOR_SHARE))
 
 
 def held_tokens(dtype: str, context: int, other_tokens: int) -> int:
