@@ -5,6 +5,7 @@ import re
 _COUNTED = "|".join(
     (
         *("answer", "byte", "column", "core", "event", "file", "key", "layer", "model", "pair"),
+        "part",
         *("question", "session", "tensor", "thread", "token", "turn"),
     )
 )

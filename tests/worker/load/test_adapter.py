@@ -347,6 +347,14 @@ def test_an_adapter_of_another_base_is_said_to_be_that(
         logits(base, folder)
 
 
+def test_an_adapter_that_holds_no_numbers_is_blamed_and_not_its_base(
+    base: Path, tmp_path: Path
+) -> None:
+    broken = {name: one * float("nan") for name, one in pair(QUERY, 64, 64).items()}
+    with pytest.raises(CheckpointError, match=r"adapter_model\.safetensors: .* not numbers"):
+        logits(base, write_adapter(tmp_path / "a", broken))
+
+
 def test_adapter_and_base_side_by_side_in_one_command(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

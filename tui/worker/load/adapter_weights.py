@@ -8,7 +8,7 @@ import torch
 
 from tui.checkpoints.adapter import Adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
-from tui.worker.load.shards import read_tensors
+from tui.worker.load.shards import first_not_finite, read_tensors
 from tui.worker.quant.matrix import Matrix, StoredMatrix
 
 
@@ -46,11 +46,17 @@ class AdapterWeights:
 
     def __init__(self, adapter: Adapter) -> None:
         """Raises:
-        CheckpointError: as `tui.checkpoints.adapter.read_matrices`.
+        CheckpointError: as `tui.checkpoints.adapter.read_matrices`, or it holds no numbers.
         """
         self._adapter = adapter
         self._pairs, self._replaced = read_matrices(adapter)
         self._tensors = dict(read_tensors(adapter.weights))
+        if broken := first_not_finite(self._tensors):
+            raise CheckpointError(
+                "damaged",
+                f"{adapter.weights.name}: {broken} holds values that are not numbers",
+                "fetch the adapter again",
+            )
 
     def tie(self, head: str, table: str) -> None:
         """Have what changes a tied head change the table of words that it is."""
