@@ -136,8 +136,8 @@ def llama_cpp_build(
         return Finding(name, NOTE, one_line(seen), step)
     if "avx512f" in flags and device == "cpu" and not kernels.startswith("AVX512"):
         step = (
-            f"this CPU has AVX-512: a build compiled here is faster, and {llama.VARIABLE} names "
-            "its folder"
+            "this CPU has AVX-512: a build compiled here is faster, above all with prompts "
+            f"(`duibi help formats`), and {llama.VARIABLE} names its folder"
         )
         return Finding(name, NOTE, one_line(seen), step)
     return Finding(name, OK, one_line(seen))
