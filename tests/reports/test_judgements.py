@@ -105,3 +105,13 @@ def test_a_judge_that_knows_people_is_corrected(tmp_path: Path) -> None:
     (table,) = [t for t in made.document().comparison if "judge" in t.title]
     (note,) = [n for n in table.notes if n.startswith("Corrected")]
     assert "on 40 questions, alpha would win 50% of the decided ones against beta" in note
+
+
+def test_of_two_families_it_is_not_said_which_one_the_judge_is_of(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.header.models[1]["family"] = "qwen2"
+    made.all_answered()
+    judged = ev.Judged("q0", made.id(0, 0), made.id(1, 0), "left", "big", ["left", "left"])
+    made.events.append((RUN, replace(judged, same_family=True)))
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Verdicts")]
+    assert any("of the family of one at least of alpha, beta" in note for note in table.notes)

@@ -12,6 +12,7 @@ from tui.reports.document import Table
 from tui.reports.evidence import JudgeKey, JudgeVerdicts
 from tui.reports.merge import MergedSessions
 from tui.reports.messages import ReportMessages
+from tui.reports.run_tables import model_size
 from tui.reports.score_tables import duel_table
 from tui.scoring import rank
 from tui.scoring.agreement import compute_agreement, correct_share
@@ -76,7 +77,7 @@ def _notes(
     yield _agreement_note(found, merged, say)
     yield from _corrected_notes(found, merged, say)
     kin = {
-        column.label
+        column.label: model_size(column).family
         for source, j in found
         if j.same_family
         for answer in _answers(merged, source, j)
@@ -84,7 +85,9 @@ def _notes(
     }
     if kin:
         models = say("and").join(sorted(collapse_line(label) for label in kin))
-        yield say("same_family", judge=collapse_line(key.judge), models=models)
+        # A verdict tells that one of both is kin, and not which.
+        told = "same_family" if len(set(kin.values())) == 1 else "same_family_one"
+        yield say(told, judge=collapse_line(key.judge), models=models)
 
 
 def _answers(merged: MergedSessions, source: int, j: ev.Judged) -> list[Answer]:
