@@ -223,7 +223,7 @@ def test_fit_plans_the_others_beside_one_that_is_refused(
 def test_fit_tells_who_is_held_together_and_who_takes_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "3G")
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2700M")
     done = in_a_process("demo@bf16", "demo@fp32", "demo@fp32")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
