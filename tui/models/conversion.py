@@ -7,7 +7,7 @@ from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.gguf_header import conversion_bytes, read_header
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED
-from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, weights_bytes
+from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT, QUANTISED_DTYPES, weights_bytes
 from tui.host import filesystem
 from tui.host.errors import UserError
 from tui.models.reference import DTYPES
@@ -71,6 +71,8 @@ def conversion_sizes(file: Path, dtype: str) -> tuple[int, int]:
         return size, size
     if quantised_cache.entries_of(made, dtype):
         return 0, 0
-    kept = weights_bytes(header.parameters, dtype, header.shape)
-    # Embeddings that are not the head stay in bf16.
+    shape = header.shape
+    # The embeddings stay in bf16, beside a head that is made of them too.
+    embeddings = int(shape.vocab * shape.hidden * BYTES_PER_WEIGHT["bf16"])
+    kept = weights_bytes(header.parameters, dtype, shape) + embeddings
     return conversion_bytes(header, "bf16") + kept, kept
