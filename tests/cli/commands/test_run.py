@@ -236,5 +236,5 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_read(
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "200M")
     code, printed, told = result(start("run", str(checkpoint), "--questions", "smoke"))
     assert (code, printed) == (4, "")
-    assert "needs 0.5 GB (" in told and "DUIBI_MEMORY_LIMIT" in told
+    assert "needs 0.4 GB (" in told and "DUIBI_MEMORY_LIMIT" in told
     assert not list(paths.sessions_dir().iterdir())
