@@ -30,7 +30,7 @@ def test_a_page_that_a_text_names_is_there() -> None:
     sources = [*PAGES, *ROOT.glob("tui/**/*.py"), *ROOT.glob("tui/**/*.toml")]
     named = {name for path in sources for name in _NAMED.findall(path.read_text("utf-8"))}
     assert "duibi help report-templates" in named
-    known = {f"duibi help {topic}" for topic in topics} | {"duibi help TOPIC"}
+    known = {f"duibi help {topic}" for topic in topics} | {"duibi help TOPIC", "duibi help COMMAND"}
     assert {name for name in named - known if not (ROOT / name).exists()} == set()
 
 

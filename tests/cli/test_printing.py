@@ -7,7 +7,7 @@ from pathlib import Path
 import tui
 
 PROGRAM = Path(tui.__file__).parent
-CLEANING = {"one_line", "clean", "table", "json_text", "path_text"}
+CLEANING = {"one_line", "clean", "table", "tables", "json_text", "path_text"}
 """Of `tui.text.sanitise` and `tui.cli.support.printing`."""
 HARMLESS = {"format_size", "len", "_help", "_table"}
 REVIEWED = {

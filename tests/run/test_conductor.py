@@ -281,7 +281,7 @@ def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
     with pytest.raises(UserError) as caught:
         stage(EchoEngine(), parameters=7_000 * MB)
     assert caught.value.exit_code == 4
-    assert "needs 15.1 GB" in caught.value.message
+    assert "needs 15.0 GB" in caught.value.message
     assert "11.5 of 16.0 GB can be used" in caught.value.message
     assert not list(stage.folder.glob("*")), "a refused run leaves no session"
     stage(EchoEngine(), parameters=7_000 * MB, settings=RunOptions(schedule="together"))
