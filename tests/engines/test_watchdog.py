@@ -1,10 +1,15 @@
 """Hung means silent and idle; busy, loading or thrashing is not hung."""
 
 import os
+import queue
+import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tui.engines import local
 from tui.engines.watchdog import (
     BUSY_WARNING_S,
     IDLE_WARNING_S,
@@ -19,6 +24,7 @@ from tui.engines.watchdog import (
     WorkerHealth,
     process_usage,
 )
+from tui.engines.worker_process import WorkerExit
 
 IDLE = ProcessUsage(1.0, 0)
 
@@ -119,3 +125,16 @@ def test_effort_is_what_the_process_used() -> None:
     assert 0.05 <= after.cpu_s - before.cpu_s <= time.process_time() - began + 0.05
     assert after.state == "R"
     assert process_usage(2**22 + 1) == ProcessUsage(0.0, 0)
+
+
+def test_a_gap_in_watching_is_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = SimpleNamespace(
+        inbox=queue.Queue[Any](), trouble="", last_heard=time.monotonic() - 1, steps=0
+    )
+    child.usage = lambda: ProcessUsage(0.0, 0)
+    told = local._supervised_events(child, busy=True)  # type: ignore[arg-type]
+    assert "does not answer" in next(told)[1].text  # type: ignore[index, union-attr]
+    # From now on every look comes too late.
+    monkeypatch.setattr(local, "WATCHER_GAP_S", -1.0)
+    threading.Timer(0.5, child.inbox.put, [WorkerExit(None)]).start()
+    assert next(told) == WorkerExit(None)

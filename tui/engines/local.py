@@ -285,6 +285,7 @@ def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody |
     """What the worker tells, `WorkerExit` last. One that does not respond is told of in a `Note`
     of no answer, as is its coming back; one that hangs is killed."""
     watchdog, looked = Watchdog(), time.monotonic()
+    signs_in_trouble = (0.0, 0)
     while True:
         last_look, looked = looked, time.monotonic()
         try:
@@ -294,12 +295,18 @@ def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody |
             if now - last_look > WATCHER_GAP_S:
                 watchdog.restart(now, child.last_heard, spent)
             seen = watchdog.check(now, child.last_heard, child.steps, spent, busy)
-            before, child.trouble = child.trouble, seen.trouble
+            signs = child.last_heard, child.steps
             if seen.is_hung:
+                child.trouble = seen.trouble
                 child.kill(Failed("hung", seen.trouble, _ASK_AGAIN))
-            elif seen.trouble and not before:
+            elif seen.trouble and not child.trouble:
+                child.trouble, signs_in_trouble = seen.trouble, signs
                 yield time.monotonic_ns(), Note(f"{seen.trouble}: wait, or stop it and ask again")
-            elif before and not seen.trouble:
+            elif seen.trouble:
+                child.trouble = seen.trouble
+            # A watchdog that was started anew knows of no trouble: only the worker ends it.
+            elif child.trouble and signs != signs_in_trouble:
+                child.trouble = ""
                 yield time.monotonic_ns(), Note("the worker answers again")
             continue
         child.trouble = ""
