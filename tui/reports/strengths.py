@@ -179,11 +179,9 @@ def _traits(
         middle = median(mine)
         others = [median(found) for key, found in lengths.items() if found and key != column.key]
         key = "st_length"
-        if not is_alike:
-            pass
-        elif others and middle < min(others):
+        if is_alike and others and middle < min(others):
             key = "st_shortest"
-        elif others and middle > max(others):
+        elif is_alike and others and middle > max(others):
             key = "st_longest"
         yield say(key, n=format_count(middle), mean=f"{fmean(mine):.0f}")
     if not column.answers:
