@@ -71,7 +71,9 @@ def ready(clone: Path) -> None:
     place = clone / ".venv" / "bin"
     place.mkdir(parents=True)
     for name, module in (("duibi", "-m tui"), ("python", "")):
-        script = f'#!/bin/sh\nPYTHONPATH="{clone}" exec "{sys.executable}" {module} "$@"\n'
+        # `make` knows by its first lines where an environment was made.
+        of = f"#!/bin/sh\n# {place}/{name}\n"
+        script = f'{of}PYTHONPATH="{clone}" exec "{sys.executable}" {module} "$@"\n'
         (place / name).write_text(script)
         (place / name).chmod(0o755)
     (clone / ".venv" / ".ready").touch()
