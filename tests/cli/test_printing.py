@@ -57,12 +57,17 @@ def is_clean(node: ast.expr) -> bool:
     return False
 
 
+def as_written(text: str) -> str:
+    """As this Python writes an expression: another one chooses other quotes."""
+    return ast.unparse(ast.parse(text, mode="eval"))
+
+
 def test_what_is_printed_is_cleaned_or_was_looked_at() -> None:
     new = {
         f"{place}: {text}"
         for path in (PROGRAM / "cli").rglob("*.py")
         for text in unclean(path.read_text("utf-8"))
-        if text not in REVIEWED.get(place := str(path.relative_to(PROGRAM)), ())
+        if text not in map(as_written, REVIEWED.get(place := str(path.relative_to(PROGRAM)), ()))
     }
     assert new == set(), "wrap it in one_line() or clean()"
 
