@@ -25,6 +25,7 @@ from tui.engines.watchdog import (
     process_usage,
 )
 from tui.engines.worker_process import WorkerExit
+from tui.events import Note
 
 IDLE = ProcessUsage(1.0, 0)
 
@@ -128,12 +129,14 @@ def test_effort_is_what_the_process_used() -> None:
 
 
 def test_a_gap_in_watching_is_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    child = SimpleNamespace(
+    child: Any = SimpleNamespace(
         inbox=queue.Queue[Any](), trouble="", last_heard=time.monotonic() - 1, steps=0
     )
     child.usage = lambda: ProcessUsage(0.0, 0)
-    told = local._supervised_events(child, busy=True)  # type: ignore[arg-type]
-    assert "does not answer" in next(told)[1].text  # type: ignore[index, union-attr]
+    told = local._supervised_events(child, busy=True)
+    first = next(told)
+    assert not isinstance(first, WorkerExit) and isinstance(first[1], Note)
+    assert "does not answer" in first[1].text
     # From now on every look comes too late.
     monkeypatch.setattr(local, "WATCHER_GAP_S", -1.0)
     threading.Timer(0.5, child.inbox.put, [WorkerExit(None)]).start()

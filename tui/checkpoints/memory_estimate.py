@@ -40,7 +40,7 @@ BYTES_PER_WEIGHT = {
 """int8 has a scale for each output; int4 in groups of 32 a scale and a zero point of 8 bits each:
 4.5 bits a weight (of 16 each where torch's kernels are used: 5)."""
 
-_HEAD_BYTES_PER_WEIGHT = {"int8": 1.01, "int4": 0.79}
+_HEAD_BYTES_PER_WEIGHT = {"int8": BYTES_PER_WEIGHT["int8"], "int4": 0.79}
 """int4 has 6 bits there, and a scale of 8 for each 32 (torch's kernels: as int8)."""
 
 BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2, PUBLISHED: 2}
