@@ -142,3 +142,35 @@ def test_charts_of_what_was_not_measured_alike_say_so(
     for name in ("chart_speed", "chart_seconds", "chart_e2e"):
         assert ("Not all of these were measured" in captions[name]) is is_said, name
     assert "Not all" not in captions["chart_stars"]
+
+
+@pytest.mark.parametrize(("cut", "is_marked"), [(((0, 3),), False), (((0, 3), (1, 3)), True)])
+def test_seconds_of_answers_cut_at_other_questions_are_not_compared(
+    tmp_path: Path, cut: tuple[tuple[int, int], ...], is_marked: bool
+) -> None:
+    made = Made(tmp_path)
+    for model in (0, 1):
+        for q in range(8):
+            reason = "length" if (model, q) in cut else "stop"
+            made.answer(model, q, 1.0 + model, finish=reason)
+    document = made.document()
+    assert [cell.best for cell in cells(document, "E2E")] == [is_marked, False]
+    assert [cell.best for cell in cells(document, "Text speed")] == [True, False]
+    notes = "\n".join(table_of(document, GLANCE).notes)
+    assert ("not cut short at the same questions" in notes) is not is_marked
+
+
+@pytest.mark.parametrize("setting", [{"sampling": "sample"}, {"think": "on"}])
+def test_times_of_answers_asked_for_with_other_settings_are_not_compared(
+    tmp_path: Path, setting: dict[str, object]
+) -> None:
+    made = Made(tmp_path)
+    made.header.models[1]["settings"] = setting
+    for model in (0, 1):
+        for q in range(8):
+            made.answer(model, q, 1.0 + model, tpot_ms=10.0 + model)
+    document = made.document()
+    for name in ("E2E", "Text speed"):
+        assert not any(cell.best for cell in cells(document, name)), name
+    assert [cell.best for cell in cells(document, "TPOT")] == [True, False]
+    assert any("same settings" in note for note in table_of(document, GLANCE).notes)

@@ -1,18 +1,21 @@
 """Which figures of several models may be compared: those that were taken in the same way."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from tui.reports.caveats import where_measured
+from tui.reports.caveats import asked_settings, where_measured
 from tui.reports.document import format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.scoring.costs import METRICS_BY_ID, TEXT_SPEED, Metric
+from tui.scoring.costs import METRICS_BY_ID, TEXT_SPEED, Metric, Place
 from tui.scoring.glance import Figure, Glance, cache_state, is_apart
 
 Glances = Mapping[str, Glance]
 """The figures that stand for each model, by the key of its column."""
 _OF_WORKER = ("load", "ram", "load_ram", "checkpoint", "weights")
 """Figures that columns have in common where one worker answers for them."""
+_OF_SETTINGS = ("e2e", "answer_ttft", "chars_s")
+"""Figures that follow from what a model was asked with: how much it says, whether it thinks."""
 
 
 def comparable_figures(
@@ -55,12 +58,43 @@ def _how(
     if metric.is_timed:
         told += [figure.threads, figure.batch, figure.is_standard, figure.work]
         told.append(where_measured(column, say))
+    if metric.id in _OF_SETTINGS:
+        told.append(_asked_with(column))
+    if metric.id == "e2e":
+        told.append(_cut_places(column, glance))
     if metric.id in ("load", "ram", "load_ram"):
         # A file is converted once: that says nothing of later loads.
         told.append(column.was_converted)
     if metric.id == "load":
         told.append(frozenset(map(cache_state, glance.file_caches)))
     return tuple(told)
+
+
+def _asked_with(column: ModelColumn) -> str:
+    return str(sorted((asked_settings(column) | column.sampling).items()))
+
+
+def _cut_places(column: ModelColumn, glance: Glance) -> frozenset[tuple[Place, int]]:
+    """Where answers were cut short, and how many there: they would have taken longer."""
+    timed = (answer for answer in column.answers if id(answer) in glance.common)
+    return frozenset(Counter(glance.places[id(a)] for a in timed if a.is_cut).items())
+
+
+def settings_differ(columns: Sequence[ModelColumn], glances: Sequence[Glance]) -> bool:
+    """Whether answers were timed that were not asked for with the same settings."""
+    return len({_asked_with(column) for column, _ in _timed(columns, glances)}) > 1
+
+
+def cuts_differ(columns: Sequence[ModelColumn], glances: Sequence[Glance]) -> bool:
+    """Whether answers were timed of which other ones were cut short in each column."""
+    return len({_cut_places(*one) for one in _timed(columns, glances)}) > 1
+
+
+def _timed(
+    columns: Sequence[ModelColumn], glances: Sequence[Glance]
+) -> list[tuple[ModelColumn, Glance]]:
+    both = zip(columns, glances, strict=True)
+    return [(column, one) for column, one in both if one.figures["e2e"].value is not None]
 
 
 def is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:

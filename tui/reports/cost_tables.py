@@ -6,7 +6,14 @@ from dataclasses import replace
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import machine_of, where_measured
-from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven
+from tui.reports.comparable import (
+    Glances,
+    best_of,
+    comparable_figures,
+    cuts_differ,
+    is_uneven,
+    settings_differ,
+)
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_count, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -268,6 +275,10 @@ def _notes(
         yield say("n_machines")
     if any(is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
+    if settings_differ(columns, glances):
+        yield say("n_settings")
+    if cuts_differ(columns, glances):
+        yield say("n_cuts")
     if any(figure.is_estimated for figure in figures):
         yield f"~{say('colon')}{say('estimate')}"
     if any(figure.is_contended for figure in figures):

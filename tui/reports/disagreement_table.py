@@ -11,6 +11,7 @@ from tui.scoring.disagreement import Disagreement, Results, measure
 from tui.text.sanitise import collapse_line
 
 _MAX_ROWS = 20
+_NO_DIFFERENCE = ("–", "0", "0%", "×1.00")
 _HEAD = ("question", "d_stars", "d_verdicts", "d_checks", "d_length", "d_time")
 
 
@@ -54,7 +55,7 @@ def describe_differences(
     if not found.is_differing:
         return ""
     told = zip(_HEAD[1:], _cells(found, say), strict=True)
-    parts = [f"{say(key)} {cell.text}" for key, cell in told if cell.text not in ("–", "0")]
+    parts = [f"{say(key)} {cell.text}" for key, cell in told if cell.text not in _NO_DIFFERENCE]
     return say("d_here", what=say("sep").join(parts)) if parts else ""
 
 
