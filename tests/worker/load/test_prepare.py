@@ -127,7 +127,11 @@ def test_what_is_no_number_stays_none_in_its_row_and_only_there(kind: Any, bad: 
     assert found[[0, 2]].isfinite().all()
 
 
-def test_a_row_of_other_matrices_is_theirs_side_by_side() -> None:
+@pytest.mark.parametrize("widened_bytes", [1, torch_linear._WIDENED_BYTES])
+def test_a_row_of_other_matrices_is_theirs_side_by_side(
+    widened_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_linear, "_WIDENED_BYTES", widened_bytes)
     torch.manual_seed(0)
     weights = [torch.randn(rows, 96).bfloat16() for rows in (300, 7, 256)]
     biases = [torch.randn(300), None, torch.randn(256)]

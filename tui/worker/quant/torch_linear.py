@@ -4,7 +4,7 @@ All compute on the CPU and return the dtype they are given.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -21,9 +21,9 @@ _MAX_LEVEL = 127
 _PLAIN_ROWS = 4
 """Up to so many rows torch's own product of bfloat16 is sooner done than the weights are widened;
 each further row costs it as much again."""
-_LEAST_BLOCK, _BLOCK_BYTES = 256, 2 << 20
-"""Outputs whose weights are widened at a time, and more of them where they are narrow: they stay
-in a cache, and an operation of torch is not short."""
+_PIECE, _WIDENED_BYTES = 64, 2 << 20
+"""Outputs that a thread multiplies at a time, and bytes for each thread that are widened before:
+they stay in a cache, and an operation of torch is not short."""
 
 
 class TorchBf16Linear(ReducedLinear):
@@ -216,15 +216,55 @@ class TorchInt4Linear(ReducedLinear):
 
 
 def _product_in_blocks(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are."""
-    rows = x.reshape(-1, x.shape[-1]).float().t()
-    y = torch.empty((sum(weight.shape[0] for weight in weights), rows.shape[1]))
-    start = 0
+    """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are.
+
+    As a batch of products of `_PIECE` outputs, which threads share; one product of few rows they
+    share by its rows, and each of them reads all weights.
+    """
+    inputs = x.shape[-1]
+    rows = x.reshape(-1, inputs).float()
+    count, outputs = rows.shape[0], sum(weight.shape[0] for weight in weights)
+    threads = torch.get_num_threads()
+    size = threads * _PIECE * max(1, _WIDENED_BYTES // (4 * inputs * _PIECE))
+    room = _room(max(threads * _WIDENED_BYTES // 4, size * inputs))
+    block = room[: size * inputs].view(size, inputs)
+    y = torch.empty((-(-outputs // _PIECE), count, _PIECE))
+    first = 0
+    for parts in _in_blocks(weights, size):
+        start = 0
+        for part in parts:
+            block[start : start + part.shape[0]].copy_(part)
+            start += part.shape[0]
+        # What the last piece of all lacks are numbers of another block: their products are cut off.
+        pieces = -(-start // _PIECE)
+        widened = block[: pieces * _PIECE].view(pieces, _PIECE, inputs)
+        given = rows.expand(pieces, count, inputs)
+        torch.bmm(given, widened.transpose(1, 2), out=y[first : first + pieces])
+        first += pieces
+    return y.transpose(0, 1).reshape(count, -1)[:, :outputs].reshape(*x.shape[:-1], outputs)
+
+
+@functools.lru_cache(maxsize=2)
+def _room(floats: int) -> torch.Tensor:
+    """Memory for widened weights. It is kept: new pages take as long as to fill them."""
+    return torch.zeros(floats)
+
+
+def _in_blocks(weights: Sequence[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:
+    """Rows of matrices one below the other, in parts that have ``size`` of them together."""
+    parts: list[torch.Tensor] = []
+    room = size
     for weight in weights:
-        for block in weight.split(max(_LEAST_BLOCK, _BLOCK_BYTES // (4 * weight.shape[1]))):
-            torch.mm(block.float(), rows, out=y[start : start + block.shape[0]])
-            start += block.shape[0]
-    return y.t().contiguous().view(*x.shape[:-1], -1)
+        start = 0
+        while start < weight.shape[0]:
+            parts.append(weight[start : start + room])
+            start += room
+            room -= parts[-1].shape[0]
+            if not room:
+                yield parts
+                parts, room = [], size
+    if parts:
+        yield parts
 
 
 @functools.cache
