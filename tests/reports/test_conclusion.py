@@ -310,3 +310,17 @@ def test_checks_are_compared_question_by_question(tmp_path: Path) -> None:
     text = sentence(made.conclusion(), "Most checks passed: alpha with 100%, against 56% of beta")
     # Gaps of 0.5 on seven questions and 0 on one: 2 of 2^7 signs.
     assert "a clear difference (+44%, 95 % interval +29% to +59%, p = 0.016)" in text
+
+
+@pytest.mark.parametrize("end", [ev.Cancelled(900), ev.Failed("refused", "no", answer=900)])
+def test_what_broke_off_and_was_asked_again_is_no_weakness(tmp_path: Path, end: ev.Body) -> None:
+    made = Made(tmp_path)
+    made.events += [(0, ev.Asked(900, "q0", "question 0")), (0, ev.Started(900)), (0, end)]
+    document = made.all_answered().document()
+    assert document.conclusion[0] == (
+        "alpha gave 8 of 8 answers (0 cut short, 0 empty, 0 failed, 0 cancelled or broken off; "
+        "1 asked for again after it broke off or failed)."
+    )
+    assert "8 of 8 answers given" in document.models[0].traits
+    assert not any("of 9" in text for m in document.models for text in (*m.traits, *m.weaknesses))
+    assert any("answers: 1" in s for s in document.troubles), "it is told all the same"

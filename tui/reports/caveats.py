@@ -149,7 +149,7 @@ def _common_answers(
         answer
         for row in merged.rows
         if all(row.answers(other) for other in both)
-        for answer in row.answers(column)
+        for answer in row.outcomes(column)
     ]
 
 

@@ -40,13 +40,26 @@ def comparable_figures(
     return {column.key: figure for column, figure in kept}
 
 
+def markable_figures(
+    columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
+) -> dict[str, Figure]:
+    """The `comparable_figures` whose best can be marked, where no sentence beside it says how
+    answers were asked for, and where they were cut short."""
+    told = [glances[column.key] for column in columns]
+    if metric.id in _OF_SETTINGS and settings_differ(columns, told):
+        return {}
+    if metric.id == "e2e" and cuts_differ(columns, told):
+        return {}
+    return comparable_figures(columns, glances, metric, say)
+
+
 def say_uneven(
     metric: str, columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages
 ) -> str:
     """That a chart shows figures side by side that were not taken in the same way; empty where they
     were."""
     known = [c for c in columns if glances[c.key].figures[metric].value is not None]
-    found = comparable_figures(known, glances, METRICS_BY_ID[metric], say)
+    found = markable_figures(known, glances, METRICS_BY_ID[metric], say)
     return say("chart_uneven") if len(known) > 1 and not found else ""
 
 
@@ -58,10 +71,6 @@ def _how(
     if metric.is_timed:
         told += [figure.threads, figure.batch, figure.is_standard, figure.work]
         told.append(where_measured(column, say))
-    if metric.id in _OF_SETTINGS:
-        told.append(_asked_with(column))
-    if metric.id == "e2e":
-        told.append(_cut_places(column, glance))
     if metric.id in ("load", "ram", "load_ram"):
         # A file is converted once: that says nothing of later loads.
         told.append(column.was_converted)

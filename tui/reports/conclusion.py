@@ -102,9 +102,10 @@ def _alone(merged: MergedSessions, glances: Glances, say: ReportMessages) -> lis
 
 
 def _completion(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> str:
-    answers = [answer for answer in column.answers if id(answer) not in under_way]
+    answers = [answer for answer in column.outcomes if id(answer) not in under_way]
     done = [a for a in answers if a.state == "answered"]
     failed = sum(a.state == "failed" for a in answers)
+    again = len(column.answers) - len(column.outcomes)
     return say(
         "c_done",
         model=collapse_line(column.label),
@@ -114,6 +115,7 @@ def _completion(column: ModelColumn, under_way: Container[int], say: ReportMessa
         empty=sum(a.is_empty for a in done),
         failed=failed,
         stopped=len(answers) - len(done) - failed,
+        again=say("c_again", n=again) if again else "",
     )
 
 

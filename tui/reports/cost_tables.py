@@ -9,9 +9,9 @@ from tui.reports.caveats import machine_of, where_measured
 from tui.reports.comparable import (
     Glances,
     best_of,
-    comparable_figures,
     cuts_differ,
     is_uneven,
+    markable_figures,
     settings_differ,
 )
 from tui.reports.contention import describe_contention
@@ -310,7 +310,7 @@ def _best(
     columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
 ) -> str | None:
     """The best as it is printed; None where figures cannot be compared, or print the same."""
-    found = comparable_figures(columns, glances, metric, say)
+    found = markable_figures(columns, glances, metric, say)
     return best_of([figure.value for figure in found.values()], metric.direction)
 
 

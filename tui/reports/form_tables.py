@@ -27,7 +27,7 @@ def form_table(merged: MergedSessions, say: ReportMessages) -> Table | None:
     None without answers."""
     rows = []
     for column in merged.columns:
-        texts = [answer.text for answer in column.answers if answer.has_text]
+        texts = [a.text for a in column.answers if a.state == "answered" and a.has_text]
         lengths = evidence.text_lengths(column, merged)
         length = median(lengths) if lengths else None
         counts = (sum(bool(form.search(text)) for text in texts) for form in _FORMS.values())

@@ -6,7 +6,7 @@ in two sessions is one column with more answers, under other settings it is anot
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +123,16 @@ class ModelColumn:
             if answer.model == part.model.index
         ]
 
+    @property
+    def outcomes(self) -> list[bd.Answer]:
+        """What came of all it was asked (`_outcomes`), oldest first."""
+        return _outcomes(
+            (part.source.index, answer)
+            for part in self.parts
+            for answer in part.source.board.answers.values()
+            if answer.model == part.model.index
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class QuestionRow:
@@ -153,6 +163,10 @@ class QuestionRow:
         """All answers of a column to it, oldest first."""
         return [answer for _, answer in self.answers_by_session(column)]
 
+    def outcomes(self, column: ModelColumn) -> list[bd.Answer]:
+        """What came of a column's answers to it (`_outcomes`), oldest first."""
+        return _outcomes(self.answers_by_session(column))
+
     def scored_answers(self, column: ModelColumn) -> list[bd.Answer]:
         """Its answers, but where a person chose the one of a turn that counts only that."""
         return [
@@ -170,6 +184,18 @@ class QuestionRow:
             if old is None or answer.state == "answered" or old.state != "answered":
                 best[answer.turn] = answer
         return [best[turn] for turn in sorted(best)]
+
+
+def _outcomes(entries: Iterable[tuple[int, bd.Answer]]) -> list[bd.Answer]:
+    """Answers of a model with the index of their session, without those that broke off, or failed,
+    and were asked for again."""
+    known = list(entries)
+    newest = {(source, a.question, a.turn, a.repeat): a.id for source, a in known}
+    return [
+        a
+        for source, a in known
+        if a.state == "answered" or newest[source, a.question, a.turn, a.repeat] == a.id
+    ]
 
 
 @dataclass(frozen=True, slots=True)

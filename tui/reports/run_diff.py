@@ -160,8 +160,8 @@ def _diff(
         "memory": _ratio_of(*peaks),
     }
     sides = (
-        Side(a, say("before"), [answer for row, _ in rows for answer in row.answers(a)]),
-        Side(b, say("after"), [answer for _, row in rows for answer in row.answers(b)]),
+        Side(a, say("before"), [answer for row, _ in rows for answer in row.outcomes(a)]),
+        Side(b, say("after"), [answer for _, row in rows for answer in row.outcomes(b)]),
     )
     beware = describe_sides(sides, True, say)
     return ModelDiff(a.label, b.label, len(done), len(rows), figures, tuple(changed), beware)

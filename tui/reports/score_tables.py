@@ -62,7 +62,7 @@ def stars_table(
         done = sum(answer.state == "answered" for answer in column.answers)
         empty = sum(answer.is_empty for answer in column.answers)
         chars_s = glances[column.key].figures["chars_s"]
-        rate = Cell(f"{done}/{len(column.answers)}", say("n_empty", n=empty) if empty else "")
+        rate = Cell(f"{done}/{len(column.outcomes)}", say("n_empty", n=empty) if empty else "")
         speeds = (Cell(show_figure(chars_s)), rate, Cell(_speed_in_words(chars_s.value, say)))
         rows.append((Cell(collapse_line(column.label)), *cells, *speeds))
     names = (collapse_line(d.name(say.language)) for d in dimensions)

@@ -158,14 +158,15 @@ def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages
         failures = [message for part in column.parts for message in part.track.failures]
         said = [translate(message, say.language) for message in failures[-1:]]
         return [say("model_failed", message=collapse_line(message)) for message in said]
-    stopped = [a for a in column.answers if a.state in ("cancelled", "decoding", "prefill")]
+    answers = column.outcomes
+    stopped = [a for a in answers if a.state in ("cancelled", "decoding", "prefill")]
     counts = {
-        "st_failed": sum(a.state == "failed" for a in column.answers),
-        "st_empty": sum(a.is_empty for a in column.answers),
-        "st_cut": sum(a.is_cut for a in column.answers),
+        "st_failed": sum(a.state == "failed" for a in answers),
+        "st_empty": sum(a.is_empty for a in answers),
+        "st_cut": sum(a.is_cut for a in answers),
         "st_stopped": sum(id(answer) not in under_way for answer in stopped),
     }
-    return [say(key, n=n, of=len(column.answers)) for key, n in counts.items() if n]
+    return [say(key, n=n, of=len(answers)) for key, n in counts.items() if n]
 
 
 def _traits(
@@ -188,4 +189,4 @@ def _traits(
         yield say("st_not_asked")
         return
     done = sum(answer.state == "answered" for answer in column.answers)
-    yield say("st_done", done=done, of=len(column.answers))
+    yield say("st_done", done=done, of=len(column.outcomes))
