@@ -10,10 +10,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
-from tui.worker.decode import attention, fused_layers
+from tui.worker.decode import attention, decoder_layer, fused_layers
 from tui.worker.kernels import build
 from tui.worker.load.text_model import causal_class
-from tui.worker.quant import linear_groups, native_linear
+from tui.worker.quant import experts, linear_groups, native_linear
 
 pytestmark = needs_kernels
 
@@ -38,8 +38,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen3_moe": EXPERTS | {"head_dim": 48},
     "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 128},
     "qwen3_vl_text": {"head_dim": 48},
-    "mixtral": {"num_local_experts": 1, "num_experts_per_tok": 1},
+    "mixtral": {"num_local_experts": 2, "num_experts_per_tok": 2},
 }
+
+MIXTURES = ("qwen3_moe", "qwen2_moe", "mixtral")
 
 
 @pytest.fixture(autouse=True)
@@ -53,21 +55,35 @@ def still() -> Iterator[None]:
 def pair(kind: str, dtype: torch.dtype, native: Any = None) -> tuple[Any, Any]:
     """A model as transformers computes it, and with our parts; ``native``: the linear layers'
     class, torch's where there is none."""
-    own = ("architectures", "model_type", "head_dim")
-    given = {name: value for name, value in SIZES.items() if name not in own} | MODELS[kind]
-    config = AutoConfig.for_model(kind, **given)
+    config = _config(kind)
     config.attention_bias = kind not in ("qwen3", "qwen3_moe", "qwen3_vl_text")
     theirs = _of(config).eval()
     for parameter in theirs.parameters():
         # Norms of ones and biases of zeros would hide a mistake.
         parameter.add_(torch.randn_like(parameter) * 0.05)
+    for module in theirs.modules():
+        if type(module).__name__.endswith("TopKRouter"):
+            module.weight.copy_(module.weight.bfloat16())  # as checkpoints hold it
     theirs = theirs.to(dtype)
     ours = copy.deepcopy(theirs)
     for unit in list(linear_groups.linear_groups(ours)):
         weight, bias = linear_groups.concatenate(ours, unit)
         linear_groups.replace_linears(ours, unit, linear(weight, bias, dtype, native))
+    for group in list(experts.expert_groups(ours)) if native else []:
+        theirs_here = ours.get_submodule(group.name)
+        both = [
+            [linear(one.detach(), None, dtype, native) for one in getattr(theirs_here, name)]
+            for name in ("gate_up_proj", "down_proj")
+        ]
+        experts.replace_experts(ours, group, *both)
     attention.attach(ours)
     return theirs, ours
+
+
+def _config(kind: str, **more: Any) -> Any:
+    own = ("architectures", "model_type", "head_dim")
+    given = {name: value for name, value in SIZES.items() if name not in own}
+    return AutoConfig.for_model(kind, **(given | MODELS[kind] | more))
 
 
 def _of(config: Any) -> Any:
@@ -125,11 +141,12 @@ def test_logits_are_those_of_the_models_own_class(
         assert float(off) < most
     # The pairs that a GLM turns lie side by side: its attention module stays.
     kinds = {fused_layers.RMSNorm, fused_layers.SwiGLU, attention.FusedAttention}
+    kinds |= {fused_layers.TopKRouter} if kind in MIXTURES else set()
     kinds -= {"glm": {attention.FusedAttention}, "mixtral": {fused_layers.SwiGLU}}.get(kind, set())
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "qwen3_vl_text"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "qwen3_vl_text", *MIXTURES])
 @pytest.mark.parametrize(
     ("native", "dtype"),
     [
@@ -151,6 +168,9 @@ def test_a_layer_at_once_gives_the_bits_of_its_parts(
         failed: int = kernel(*given)
         return failed
 
+    # A shared expert is a part of its own.
+    whole = [True, True] if kind != "qwen2_moe" else [False, True]
+    assert [layer._is_whole for layer in ours.model.layers] == whole
     for layer in ours.model.layers:
         layer._kernel = counted
     found = spoken(ours, ids, pieces)
@@ -162,6 +182,51 @@ def test_a_layer_at_once_gives_the_bits_of_its_parts(
     ours.model.layers[0]._fused_dtype, ours.model.layers[0]._kernel = dtype, lambda *_: 1
     with pytest.raises(MemoryError, match="decoder layer"):
         spoken(ours, ids, pieces)
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_router_chooses_what_its_class_does(kind: str, dtype: torch.dtype) -> None:
+    given = {"num_experts": 24, "num_local_experts": 24, "num_experts_per_tok": 5}
+    theirs = _of(_config(kind, **given)).eval()
+    router = next(m for m in theirs.modules() if type(m).__name__.endswith("TopKRouter"))
+    router.weight.copy_(torch.randn_like(router.weight).bfloat16())
+    router, ours = router.to(dtype), copy.deepcopy(router).to(dtype)
+    fused_layers.attach(ours, {})
+    assert isinstance(ours, fused_layers.TopKRouter)
+    for rows in (1, 3, 40):
+        x = torch.randn(rows, 256).to(dtype)
+        wanted, found = router(x), ours(x)
+        # A rounding may put neighbours in another order: the logits of those chosen tell.
+        assert all(len(set(row)) == 5 for row in found[2].tolist())
+        best = wanted[0].float().topk(5).values
+        assert torch.allclose(wanted[0].gather(1, found[2]).float(), best, atol=0.3, rtol=1e-2)
+        for one, other in zip(found[:2], wanted[:2], strict=True):
+            assert one.dtype == other.dtype
+            assert torch.allclose(one.float(), other.float(), atol=2e-2, rtol=2e-2)
+    equal = ours(torch.zeros(1, 256, dtype=dtype))
+    assert equal[2].tolist() == [[0, 1, 2, 3, 4]], "of equal experts the first"
+    ours._kernel = lambda *_: 1
+    with pytest.raises(MemoryError, match="router"):
+        ours(x)
+
+
+def test_a_router_whose_weights_are_no_bfloat16_stays_that_of_its_class() -> None:
+    theirs = _of(_config("mixtral"))
+    for layer in theirs.model.layers:
+        layer.mlp.gate.weight.zero_()
+    theirs.model.layers[0].mlp.gate.weight.fill_(1 + 2**-20)
+    attention.attach(theirs)
+    own = [isinstance(layer.mlp.gate, fused_layers.TopKRouter) for layer in theirs.model.layers]
+    assert own == [False, True]
+
+
+def test_what_a_router_says_is_told_where_the_configuration_asks_for_it() -> None:
+    _, ours = pair("mixtral", torch.bfloat16, native_linear.NativeInt4Linear)
+    mlp, config = ours.model.layers[0].mlp, ours.config
+    assert decoder_layer._mixture(mlp, torch.bfloat16, config)
+    config.output_router_logits = True
+    assert decoder_layer._mixture(mlp, torch.bfloat16, config) is None
 
 
 def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:

@@ -153,7 +153,7 @@ def test_experts_whose_gate_and_up_take_turns_row_by_row_are_what_their_class_re
 def test_the_kernel_computes_what_its_experts_do_one_by_one(dtype: str, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(write_mixture(tmp_path, "qwen3_moe", num_hidden_layers=1))
     experts = prepare.prepare_model(checkpoint, dtype, NOTHING)[0].model.layers[0].mlp.experts
-    assert experts._fused is not None
+    assert experts.fused is not None
     for rows in (1, 3, 40):
         x = torch.randn(rows, 64).to(torch.float32 if dtype == "bf16" else torch.bfloat16)
         chosen = torch.stack([torch.randperm(8)[:2] for _ in range(rows)])

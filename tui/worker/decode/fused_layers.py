@@ -1,11 +1,12 @@
-"""RMSNorm and SwiGLU, one call of our own kernel each (``kernels/fused_layers.c``) instead of
-several operations of torch: a small model spends as much time on starting those as on reading
-its weights.
+"""RMSNorm, SwiGLU and the router of a mixture, one call of our own kernel each
+(``kernels/fused_layers.c``) instead of several operations of torch: a small model spends as much
+time on starting those as on reading its weights.
 
 Modules of transformers become instances of subclasses of their own classes, which compute the
 same; values that the kernels do not take are left to those classes.
 """
 
+import ctypes
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from tui.worker.kernels import abi, build
-from tui.worker.quant import fused_linear
+from tui.worker.quant import fused_linear, native_linear
 
 MAX_HEAD_DIM = abi.constant("MAX_HEAD_DIM")
 LANES = abi.constant("LANES")
@@ -32,12 +33,13 @@ def dtype_code(x: torch.Tensor) -> int:
 
 
 def attach(model: Any, classes: Mapping[str, Any]) -> None:
-    """Have a model's norms and gates computed here, where its classes are known and the
+    """Have a model's norms, gates and routers computed here, where its classes are known and the
     kernels can be had, and its other modules by the class that stands for their name."""
     if build.unavailable_reason():
         return
     kinds = _FUSED_CLASSES | dict(classes)
-    for module in model.modules():
+    # Parts before what contains them.
+    for module in reversed(list(model.modules())):
         theirs: Any = type(module)
         kind = kinds.get(theirs.__name__)
         if kind is not None and kind.prepare(module):
@@ -103,7 +105,56 @@ class SwiGLU(nn.Module):  # type: ignore[misc]
         return found
 
 
+class TopKRouter(nn.Module):  # type: ignore[misc]
+    """Which experts compute a row: the likeliest by ``softmax(x @ weight.T)``."""
+
+    @staticmethod
+    def prepare(module: Any) -> bool:
+        """As `RMSNorm.prepare`."""
+        weight = module.weight.detach()
+        (experts, inputs), dtype = weight.shape, weight.dtype
+        narrow = weight.to(torch.bfloat16).contiguous()
+        if (
+            not (supports(weight, inputs) and native_linear.supports_columns(inputs))
+            or module.top_k > experts
+            or not torch.equal(narrow.to(dtype), weight)
+        ):
+            return False
+        # Some classes hand the shares on as they are, others in the dtype of the rows.
+        module._shares_dtype = module(weight.new_zeros(1, inputs))[1].dtype
+        module._gate, module._dtype = narrow, dtype
+        module.descriptor = abi.Router(
+            abi.Bf16Matrix(experts, narrow.data_ptr()),
+            *(inputs, module.top_k, getattr(module, "norm_topk_prob", True)),
+            *(module._shares_dtype == dtype, abi.DTYPE_CODES[dtype]),
+        )
+        module._kernel = build.library().duibi_router_forward
+        return True
+
+    def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits (rows, experts); shares and numbers of the experts chosen, (rows, k).
+
+        Raises:
+            MemoryError: no room for the rows.
+        """
+        if hidden_states.dtype != self._dtype or hidden_states.device.type != "cpu":
+            found: tuple[torch.Tensor, ...] = super().forward(hidden_states)
+            return found
+        x = hidden_states.reshape(-1, self.descriptor.inputs).contiguous()
+        logits = torch.empty((len(x), self.descriptor.gate.outputs))
+        shares = torch.empty((len(x), self.descriptor.each))
+        chosen = torch.empty(shares.shape, dtype=torch.long)
+        if self._kernel(
+            *(ctypes.byref(self.descriptor), x.data_ptr(), len(x), logits.data_ptr()),
+            *(chosen.data_ptr(), shares.data_ptr()),
+        ):
+            raise MemoryError("not enough memory for the router of a layer")
+        return logits.to(self._dtype), shares.to(self._shares_dtype), chosen
+
+
 _NAMES = ("Llama", "Qwen2", "Qwen3", "Glm", "Mixtral", "Qwen2Moe", "Qwen3Moe", "Qwen3VLText")
-_FUSED_CLASSES: dict[str, Any] = {f"{name}RMSNorm": RMSNorm for name in _NAMES} | {
-    f"{name}MLP": SwiGLU for name in _NAMES
+_FUSED_CLASSES: dict[str, Any] = {
+    f"{name}{part}": kind
+    for name in _NAMES
+    for part, kind in (("RMSNorm", RMSNorm), ("MLP", SwiGLU), ("TopKRouter", TopKRouter))
 }

@@ -72,12 +72,22 @@ class Linear(ctypes.Structure):
     ]
 
 
+class Router(ctypes.Structure):
+    """``duibi_router``."""
+
+    _fields_: ClassVar[Fields] = [
+        ("gate", Bf16Matrix),
+        *_fields("inputs each", _INT),
+        *_fields("is_normalised is_rounded dtype", ctypes.c_int32),
+    ]
+
+
 class DecoderLayer(ctypes.Structure):
     """``duibi_decoder_layer``."""
 
     _fields_: ClassVar[Fields] = [
         *_fields("qkv o gate_up down", Linear),
-        *_fields("input_norm post_attention_norm query_norm key_norm", _POINTER),
+        *_fields("router experts input_norm post_attention_norm query_norm key_norm", _POINTER),
         *_fields("heads kv_heads head_dim", _INT),
         *_fields("input_eps post_attention_eps query_eps scale", _FLOAT),
         ("dtype", ctypes.c_int32),
@@ -88,7 +98,7 @@ class Step(ctypes.Structure):
     """``duibi_step``."""
 
     _fields_: ClassVar[Fields] = [
-        *_fields("x y cosine sine keys values buffer_keys buffer_values mask", _POINTER),
+        *_fields("x y normed cosine sine keys values buffer_keys buffer_values mask", _POINTER),
         *_fields("batch new_tokens position_stride tokens buffered capacity", _INT),
     ]
 
@@ -110,6 +120,7 @@ _STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     DecoderLayer,
     Step,
     ExpertLayers,
+    Router,
 )
 """In the order of ``duibi_struct_size``."""
 
@@ -128,6 +139,7 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "duibi_swiglu": ([_POINTER, _INT, _INT, _POINTER, _DTYPE], None),
     "duibi_qkv_rope": ([_POINTER], None),
     "duibi_attention": ([_POINTER], ctypes.c_int),
+    "duibi_router_forward": ([*[_POINTER] * 2, _INT, *[_POINTER] * 3], ctypes.c_int),
     "duibi_decoder_layer_forward": ([_POINTER, _POINTER], ctypes.c_int),
     "duibi_experts_forward": ([*[_POINTER] * 2, *[_INT] * 2, *[_POINTER] * 3], ctypes.c_int),
     "duibi_struct_size": ([ctypes.c_int], ctypes.c_size_t),

@@ -55,34 +55,56 @@ static int attend(const duibi_decoder_layer *l, const duibi_step *s, const void 
     return duibi_attention(&attention);
 }
 
+/* What a mixture makes of x, which `part` points to; 1: no memory. `lists` has room for what the
+ * router says. */
+static int mix(const duibi_decoder_layer *l, const void *x, int64_t rows, void *part, char *lists) {
+    const int64_t each = l->router->each;
+    int64_t *chosen = (int64_t *)lists;
+    float *shares = (float *)(chosen + rows * each), *logits = shares + rows * each;
+    return duibi_router_forward(l->router, x, rows, logits, chosen, shares) ||
+           duibi_experts_forward(l->experts, x, rows, each, chosen, shares, part);
+}
+
 int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_step *step) {
     const duibi_decoder_layer *l = layer;
     const duibi_dtype dtype = (duibi_dtype)l->dtype;
     const int64_t rows = step->batch * step->new_tokens, hidden = l->qkv.inputs;
     const int64_t attended = l->o.inputs, inner = l->down.inputs;
+    const int64_t chosen = l->router ? l->router->each : 0;
+    const int64_t experts = l->router ? l->router->gate.outputs : 0;
     /* Whole cache lines, so that no two parts share one. */
-    const size_t row = dtype == DUIBI_F32 ? 4 : 2, line = 64;
-#define BYTES(columns) (((size_t)(rows * (columns)) * row + line - 1) / line * line)
-    char *normed = scratch(2 * BYTES(hidden) + BYTES(l->qkv.outputs) + 2 * BYTES(attended) +
-                           BYTES(2 * inner) + BYTES(inner));
+    const size_t size = dtype == DUIBI_F32 ? 4 : 2, line = 64;
+#define BYTES(columns, of) (((size_t)(rows * (columns)) * (of) + line - 1) / line * line)
+    char *normed = scratch(2 * BYTES(hidden, size) + BYTES(l->qkv.outputs, size) +
+                           2 * BYTES(attended, size) + BYTES(2 * inner, size) +
+                           BYTES(inner, size) + BYTES(3 * chosen + experts, 4));
     if (!normed)
         return 1;
-    char *part = normed + BYTES(hidden), *qkv = part + BYTES(hidden);
-    char *query = qkv + BYTES(l->qkv.outputs), *out = query + BYTES(attended);
-    char *gate_up = out + BYTES(attended), *gated = gate_up + BYTES(2 * inner);
+    char *part = normed + BYTES(hidden, size), *qkv = part + BYTES(hidden, size);
+    char *query = qkv + BYTES(l->qkv.outputs, size), *out = query + BYTES(attended, size);
+    char *gate_up = out + BYTES(attended, size), *gated = gate_up + BYTES(2 * inner, size);
+    char *lists = gated + BYTES(inner, size);
 #undef BYTES
     duibi_rms_norm(step->x, rows, hidden, l->input_norm, l->input_eps, normed, dtype);
     if (apply_linear(&l->qkv, normed, rows, qkv) || attend(l, step, qkv, query, out) ||
         apply_linear(&l->o, out, rows, part))
         return 1;
     add(step->x, part, rows * hidden, step->y, dtype);
-    duibi_rms_norm(step->y, rows, hidden, l->post_attention_norm, l->post_attention_eps, normed,
+    void *given = step->normed ? step->normed : normed;
+    duibi_rms_norm(step->y, rows, hidden, l->post_attention_norm, l->post_attention_eps, given,
                    dtype);
-    if (apply_linear(&l->gate_up, normed, rows, gate_up))
-        return 1;
-    duibi_swiglu(gate_up, rows, inner, gated, dtype);
-    if (apply_linear(&l->down, gated, rows, part))
-        return 1;
+    if (step->normed)
+        return 0;
+    if (l->experts) {
+        if (mix(l, normed, rows, part, lists))
+            return 1;
+    } else {
+        if (apply_linear(&l->gate_up, normed, rows, gate_up))
+            return 1;
+        duibi_swiglu(gate_up, rows, inner, gated, dtype);
+        if (apply_linear(&l->down, gated, rows, part))
+            return 1;
+    }
     add(step->y, part, rows * hidden, step->y, dtype);
     return 0;
 }

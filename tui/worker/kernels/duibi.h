@@ -100,10 +100,31 @@ typedef struct {
     int64_t rows;
 } duibi_product;
 
+/* Which experts of a mixture compute a row: those of the `each` largest probabilities, which are
+ * their shares. */
+typedef struct {
+    duibi_bf16_matrix gate; /* an output for each expert */
+    int64_t inputs, each;
+    int32_t is_normalised; /* the shares of a row are divided by their sum */
+    int32_t is_rounded;    /* to dtype */
+    int32_t dtype;         /* duibi_dtype of rows and of the products with gate */
+} duibi_router;
+
+/* The experts of a layer: `count` linear layers (gate above up), and as many behind the gate.
+ * dtype: as in duibi_decoder_layer. */
+typedef struct {
+    const duibi_linear *up, *down;
+    int64_t count;
+    int32_t dtype;
+} duibi_experts;
+
 /* What is the same in every step. dtype: DUIBI_F32 with linear layers of 16 bits, else
- * DUIBI_BF16. */
+ * DUIBI_BF16. The feed-forward part is gate_up and down, a mixture where it has experts, or what the
+ * caller computes (duibi_step). */
 typedef struct {
     duibi_linear qkv, o, gate_up, down;
+    const duibi_router *router;
+    const duibi_experts *experts;
     const float *input_norm, *post_attention_norm; /* weights, float[inputs of qkv] */
     const float *query_norm, *key_norm;            /* as in duibi_rope_args */
     int64_t heads, kv_heads, head_dim;
@@ -117,20 +138,15 @@ typedef struct {
 typedef struct {
     const void *x; /* [batch][new_tokens][inputs of qkv] */
     void *y;       /* out: as x */
+    /* out, as x: the input of the feed-forward part, which the caller computes and adds to y. NULL:
+     * it is computed here. */
+    void *normed;
     const void *cosine, *sine;
     const void *keys, *values;
     void *buffer_keys, *buffer_values;
     const uint8_t *mask;
     int64_t batch, new_tokens, position_stride, tokens, buffered, capacity;
 } duibi_step;
-
-/* The experts of a layer: `count` linear layers (gate above up), and as many behind the gate.
- * dtype: as in duibi_decoder_layer. */
-typedef struct {
-    const duibi_linear *up, *down;
-    int64_t count;
-    int32_t dtype;
-} duibi_experts;
 
 /* Not 0: products are left unfinished, the forward pass was aborted. Another thread writes it. */
 extern _Atomic int duibi_stop;
@@ -139,7 +155,7 @@ _Static_assert(sizeof(_Atomic int) == sizeof(int), "Python writes it as a plain 
 static inline int stopped(void) { return atomic_load_explicit(&duibi_stop, memory_order_relaxed); }
 
 /* sizeof(duibi_bf16_matrix), (duibi_rope_args), (duibi_attention_args), (duibi_decoder_layer),
- * (duibi_step), (duibi_experts) for 0 to 5; else 0. */
+ * (duibi_step), (duibi_experts), (duibi_router) for 0 to 6; else 0. */
 size_t duibi_struct_size(int which);
 
 /* Functions that return int: 0, or 1 where there was no memory. */
@@ -182,7 +198,14 @@ void duibi_qkv_rope(const duibi_rope_args *args);
 /* out = softmax(scale q k) v over the KV cache and its buffer. */
 int duibi_attention(const duibi_attention_args *args);
 
-/* A decoder layer of the Llama kind: x + attention of its norm, then that + SwiGLU of its norm. */
+/* Of x[rows][inputs] the products with the gate, logits[rows][experts] as the router's dtype rounds
+ * them, the experts of each row, chosen[rows][each], the likeliest first, and their
+ * shares[rows][each]. inputs: a multiple of 32. */
+int duibi_router_forward(const duibi_router *router, const void *x, int64_t rows, float *logits,
+                         int64_t *chosen, float *shares);
+
+/* A decoder layer of the Llama kind: x + attention of its norm, then that + SwiGLU, or experts, of
+ * its norm. */
 int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_step *step);
 
 /* y[rows][hidden] = the sum of what the experts chosen[row][each] make of x[rows][hidden], weighed

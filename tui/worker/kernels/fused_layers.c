@@ -23,6 +23,8 @@ size_t duibi_struct_size(int which) {
         return sizeof(duibi_step);
     case 5:
         return sizeof(duibi_experts);
+    case 6:
+        return sizeof(duibi_router);
     }
     return 0;
 }
@@ -255,6 +257,53 @@ int duibi_attention(const duibi_attention_args *args) {
         const int64_t to = ((b * new_tokens + c) * heads + h) * head_dim;
         for (int64_t i = 0; i < head_dim; i += DUIBI_LANES)
             store(a.out, to + i, vf_load(out + n * head_dim + i), dtype);
+    }
+    return 0;
+}
+
+/* The `each` largest of p, the first of equal ones first; p is used up. */
+static void take_largest(float *p, int64_t count, int64_t each, int64_t *chosen, float *shares) {
+    for (int64_t n = 0; n < each; n++) {
+        int64_t most = 0;
+        for (int64_t i = 1; i < count; i++)
+            if (p[i] > p[most])
+                most = i;
+        chosen[n] = most;
+        shares[n] = p[most];
+        p[most] = -1;
+    }
+}
+
+int duibi_router_forward(const duibi_router *router, const void *x, int64_t rows, float *logits,
+                         int64_t *chosen, float *shares) {
+    const duibi_router r = *router;
+    const duibi_dtype dtype = (duibi_dtype)r.dtype;
+    const int64_t count = r.gate.outputs, wide = dtype == DUIBI_BF16 ? rows * r.inputs : 0;
+    float *given = scratch((size_t)(wide + count) * sizeof(float)), *p = given + wide;
+    if (!given)
+        return 1;
+    for (int64_t i = 0; i < wide; i += DUIBI_LANES)
+        vf_store(given + i, load(x, i, dtype));
+    if (duibi_linear_bf16(wide ? given : x, rows, r.inputs, &r.gate, 1, logits))
+        return 1;
+    for (int64_t n = 0; n < rows; n++, logits += count, chosen += r.each, shares += r.each) {
+        for (int64_t i = 0; i < count; i += DUIBI_LANES) {
+            vf v = vf_load_partial(logits + i, count - i, vf_zero());
+            v = dtype == DUIBI_BF16 ? round_bf16(v) : v;
+            vf_store_partial(logits + i, count - i, v);
+            vf_store_partial(p + i, count - i, v);
+        }
+        softmax(p, count, count, NULL);
+        take_largest(p, count, r.each, chosen, shares);
+        float sum = 0;
+        for (int64_t i = 0; i < r.each; i++)
+            sum += shares[i];
+        const vf whole = vf_set1(r.is_normalised ? sum : 1);
+        for (int64_t i = 0; i < r.each; i += DUIBI_LANES) {
+            vf v = vf_div(vf_load_partial(shares + i, r.each - i, vf_zero()), whole);
+            v = r.is_rounded && dtype == DUIBI_BF16 ? round_bf16(v) : v;
+            vf_store_partial(shares + i, r.each - i, v);
+        }
     }
     return 0;
 }

@@ -129,7 +129,7 @@ class Experts(nn.Module):  # type: ignore[misc]
             setattr(theirs, name, None)
         # In a list, which nn.Module does not register as a submodule.
         self._theirs = [theirs]
-        self._fused = _fused(theirs, up, down)
+        self.fused = _fused(theirs, up, down)
 
     def _compute(self, expert: int, x: torch.Tensor) -> torch.Tensor:
         theirs = self._theirs[0]
@@ -147,16 +147,17 @@ class Experts(nn.Module):  # type: ignore[misc]
         Raises:
             MemoryError: no room for what the experts make.
         """
-        if self._fused is not None and hidden_states.dtype == self._fused.dtype:
-            return self._fused.forward(hidden_states, top_k_index, top_k_weights)
+        if self.fused is not None and hidden_states.dtype == self.fused.dtype:
+            return self.fused.forward(hidden_states, top_k_index, top_k_weights)
         found = apply_experts(
             hidden_states, top_k_index, top_k_weights, self.num_experts, self._compute
         )
         return found.to(hidden_states.dtype)
 
 
-class _FusedExperts:
-    """All experts of a layer by one call of our own kernel (``kernels/experts.c``)."""
+class FusedExperts:
+    """All experts of a layer by one call of our own kernel (``kernels/experts.c``). ``descriptor``
+    is for kernels that contain them; valid as long as this."""
 
     def __init__(self, up: Sequence[Any], down: Sequence[Any]) -> None:
         count = len(up)
@@ -164,7 +165,7 @@ class _FusedExperts:
         self._up = (abi.Linear * count)(*(layer.descriptor() for layer in up))
         self._down = (abi.Linear * count)(*(layer.descriptor() for layer in down))
         self.dtype = torch.float32 if self._up[0].bits == 16 else torch.bfloat16
-        self._experts = abi.ExpertLayers(
+        self.descriptor = abi.ExpertLayers(
             ctypes.addressof(self._up),
             ctypes.addressof(self._down),
             count,
@@ -180,14 +181,14 @@ class _FusedExperts:
         numbers, weights = chosen.long().contiguous(), shares.float().contiguous()
         rows, each = numbers.shape
         if self._kernel(
-            *(ctypes.byref(self._experts), x.data_ptr(), rows, each),
+            *(ctypes.byref(self.descriptor), x.data_ptr(), rows, each),
             *(numbers.data_ptr(), weights.data_ptr(), y.data_ptr()),
         ):
             raise MemoryError("not enough memory for the experts of a layer")
         return y
 
 
-def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> _FusedExperts | None:
+def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> FusedExperts | None:
     """The kernel for a layer's experts, where it computes their gate and their formats."""
     layers = [*up, *down]
     native = (NativeBf16Linear, NativeInt8Linear, NativeInt4Linear)
@@ -199,7 +200,7 @@ def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> _FusedExperts
         return None
     if (down[0].outputs | (up[0].outputs // 2)) % abi.constant("LANES"):
         return None
-    return _FusedExperts(up, down)
+    return FusedExperts(up, down)
 
 
 def _gates_by_silu(theirs: Any) -> bool:
