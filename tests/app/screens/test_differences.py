@@ -110,3 +110,12 @@ async def test_questions_that_differ_are_stepped_through(tmp_path: Path) -> None
         assert "failed –/0" in it.text() and "word0" in it.text()
         await it.press("f")
         assert "1/2" in it.text() and "failed" not in it.text()
+
+
+async def test_names_stay_whole_where_a_filter_takes_their_row(tmp_path: Path) -> None:
+    async with judging(write_session(tmp_path), size=(80, 24)) as it:
+        await it.press("d", "f", "o")
+        assert re.search(r"demo@bf16 +│ demo@fp32", it.text())
+        assert "question 1: differing most different first 1/2" in it.text()
+        await it.press("f", "f", "f", "o")
+        assert re.search(r"demo@fp32 +38 % in common  1/2", it.text()), "one row is enough"

@@ -163,14 +163,14 @@ class DifferencesScreen(BaseScreen):
         share = self.appearance.say("differences.same", percent=round(same * 100))
         right = f"{share}  {self._where()} "
         left_label = set_cell_size(short_label(board, one, column), column)
-        right_label = short_label(board, two, max(4, column - cell_len(right) - 2))
-        line = [
-            (f" {left_label} │ ", "bold"),
-            (right_label, "bold"),
-            ("  ", ""),
-            (right, "accent"),
-        ]
-        lines: list[list[StyledText]] = [line, *self._parting_lines(one, two)]
+        right_label = short_label(board, two, column)
+        names: list[StyledText] = [(f" {left_label} │ {right_label}", "bold")]
+        # A name is worth a row: without it nobody knows what is compared.
+        if cell_len(right_label) + cell_len(right) + 2 > column:
+            head = [names, [(f" {right}", "accent")]]
+        else:
+            head = [[*names, ("  ", ""), (right, "accent")]]
+        lines: list[list[StyledText]] = [*head, *self._parting_lines(one, two)]
         self.heading.styles.height = len(lines)
         self.heading.show(lines)
 

@@ -3,14 +3,12 @@
 import shlex
 import shutil
 import sys
-import textwrap
-from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import set_cell_size
 
 from tui.app.pane.wrapping import wrap_line
 from tui.board import Board, fold
@@ -142,7 +140,7 @@ class _Sitting:
             elif action:
                 at = max(0, at + (-1 if action.endswith("previous") else 1))
             else:
-                self._print(self._help(step))
+                self._show_keys(step)
         if self._queue.is_blind:
             for item in self._queue.items:
                 names = ", ".join(f"{c.shown_name} {c.label}" for c in item.contenders)
@@ -172,7 +170,7 @@ class _Sitting:
         if is_beside and is_another and step.group == "stars":
             self._print(f"\n-- {self._name(step.contenders[0])}")
         if is_new or shown is None or shown.group != step.group:
-            self._print(self._help(step))
+            self._show_keys(step)
         self._shown = step
 
     def _columns(self, count: int) -> int:
@@ -212,12 +210,17 @@ class _Sitting:
     def _page(self, lines: list[str]) -> None:
         columns, rows = shutil.get_terminal_size()
         room = max(rows - 3, 5)
-        wrapped = [row for line in lines for row in _wrap(line, columns)]
+        wrapped = [row for line in lines for row in wrap_line(line.expandtabs(4), columns)]
         while len(wrapped) > room:
             self._print("\n".join(wrapped[:room]))
             wrapped = wrapped[room:]
             self._ask_key(tr("-- any key: more, q: pause --"))
         self._print("\n".join(wrapped))
+
+    def _show_keys(self, step: Step) -> None:
+        """Print the keys of a step, whole words to a row."""
+        columns = shutil.get_terminal_size().columns
+        self._print("\n".join(wrap_line(self._help(step), columns)))
 
     def _help(self, step: Step) -> str:
         """The keys of a step."""
@@ -306,16 +309,6 @@ class _Sitting:
 def _fit(row: str, cells: int) -> str:
     """A row in exactly so many cells."""
     return set_cell_size(row.replace("\t", "    "), cells)
-
-
-def _wrap(line: str, columns: int) -> Iterator[str]:
-    """A line as rows of the terminal, broken at spaces where it has any."""
-    line = line.expandtabs(4)
-    if cell_len(line) <= columns:
-        yield line
-        return
-    for part in textwrap.wrap(line, columns, replace_whitespace=False) or [""]:
-        yield from chop_cells(part, columns) if cell_len(part) > columns else [part]
 
 
 command = typer.main.get_command(app)
