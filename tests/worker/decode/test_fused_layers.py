@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
-from tui.worker.decode import attention, decoder_layer, fused_layers
+from tui.worker.decode import attention, decoder_layer, fused_layers, step_model
 from tui.worker.kernels import build
 from tui.worker.load.text_model import causal_class
 from tui.worker.quant import experts, linear_groups, native_linear
@@ -227,6 +227,33 @@ def test_what_a_router_says_is_told_where_the_configuration_asks_for_it() -> Non
     assert decoder_layer._mixture(mlp, torch.bfloat16, config)
     config.output_router_logits = True
     assert decoder_layer._mixture(mlp, torch.bfloat16, config) is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", *MIXTURES])
+def test_a_step_through_all_layers_gives_the_bits_of_the_models_class(kind: str) -> None:
+    _, ours = pair(kind, torch.bfloat16, native_linear.NativeInt8Linear)
+    pieces = [20, 1, 9, *[9] * 6, 3, 1]
+    ids = torch.randint(3, 300, (2, sum(pieces)))
+    found = spoken(ours, ids, pieces)
+    whole: Any = type(ours.model)
+    assert issubclass(whole, step_model.StepModel)
+    with pytest.MonkeyPatch.context() as patch:
+        theirs = whole.__mro__[2]
+        steps: list[int] = []
+        patch.setattr(theirs, "forward", _noted(theirs.forward, steps))
+        assert torch.equal(spoken(ours, ids, pieces), found)
+        assert steps == [20], "the prompt alone"
+        ours.model.__class__ = theirs
+        assert torch.equal(spoken(ours, ids, pieces), found)
+        assert steps == [20, *pieces]
+
+
+def _noted(forward: Any, steps: list[int]) -> Any:
+    def noted(self: Any, *given: Any, **more: Any) -> Any:
+        steps.append(more["input_ids"].shape[1])
+        return forward(self, *given, **more)
+
+    return noted
 
 
 def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:

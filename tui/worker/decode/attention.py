@@ -10,7 +10,7 @@ from transformers import AttentionInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from tui.worker.decode import decoder_layer, fused_layers
+from tui.worker.decode import decoder_layer, fused_layers, step_model
 from tui.worker.decode.buffered_cache import (
     BUFFER_TOKENS,
     MAX_STEP_TOKENS,
@@ -44,7 +44,7 @@ def attach(model: Any) -> None:
     model.set_attn_implementation(ATTENTION_NAME)
     if model.device.type == "cpu":
         classes = dict.fromkeys(_ROTATE_HALF_MODULES, FusedAttention)
-        fused_layers.attach(model, classes | decoder_layer.CLASSES)
+        fused_layers.attach(model, classes | decoder_layer.CLASSES | step_model.CLASSES)
 
 
 def new_kv_cache(model: Any) -> Any:

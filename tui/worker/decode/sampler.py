@@ -56,7 +56,7 @@ class Sampler:
         """
         # In float32 as `generate` does: the highest of bfloat16 logits is often shared.
         scores = logits.to(torch.float32)
-        best = int(scores.argmax(-1))
+        best = _highest(scores)
         # argmax takes a NaN for the highest.
         if not math.isfinite(float(scores[0, best])):
             raise NonFiniteLogitsError
@@ -64,7 +64,7 @@ class Sampler:
         if self._processors:
             scores = self._processors(self._ids[:, : self._length], scores)
             if self._greedy:
-                best = int(scores.argmax(-1))
+                best = _highest(scores)
         if not self._greedy:
             chances = torch.nn.functional.softmax(scores, dim=-1)
             best = int(torch.multinomial(chances, 1, generator=self._generator))
@@ -83,3 +83,10 @@ class Sampler:
         self._ids[0, self._length] = token
         self._length += 1
         return token
+
+
+def _highest(scores: torch.Tensor) -> int:
+    """The first of the highest of scores (1, vocabulary). torch looks at one after another: of
+    150,000 that takes it 0.1 ms, NumPy a tenth."""
+    row = scores[0]
+    return int(row.numpy().argmax() if row.device.type == "cpu" else row.argmax())
