@@ -1,7 +1,8 @@
 # make run        the program: a recording at the first start, then what there is to compare
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
-# make versions   tests with other Pythons and other versions of the packages (WHOLE=1: all tests)
+# make versions   tests with other Pythons and other versions of the packages (WHOLE=1: all tests;
+#                 UNTIL=SECONDS, since 1970: as many of them as there is time for)
 # make campaigns  faults and hostile input by the thousand
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,7 +39,7 @@ slow: $(VENV)/.ready-dev $(VENV)/.peers
 # The lowest and the newest packages, with every Python that is at hand.
 versions: $(VENV)/.ready-dev
 	$(INSTALL) uv
-	$(BIN)/python -m tests.support.versions $(VENV)/versions $(if $(WHOLE),--whole)
+	$(BIN)/python -m tests.support.versions $(VENV)/versions $(if $(WHOLE),--whole,$(if $(UNTIL),--until $(UNTIL)))
 
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures
