@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,27 @@ def repeated_session(folder: Path) -> Path:
     return record_session(folder, recorded_header(LABELS[:2], []), lambda m, q: "", extra)
 
 
+def interrupted_session(folder: Path) -> Path:
+    """Answers that broke off and were asked for again, some of them cut short, one never given."""
+    extra: list[tuple[int, ev.Body]] = []
+    for model in (0, 1):
+        for question in range(4):
+            first, id_ = 20 * model + question, 50 + 20 * model + question
+            end = ev.Failed("refused", "no", answer=first) if question else ev.Cancelled(first)
+            asked = ev.Asked(first, f"q{question}", f"{question}?")
+            if question < 3 - model:
+                extra += [(model, body) for body in (asked, ev.Started(first), end)]
+            _, *answer = answered(id_, 900.0 + question + 50 * model)
+            done = replace(answer.pop(), finish="stop" if question % 2 else "length")
+            failed = ev.Failed("refused", "no", answer=id_)
+            extra.append((model, replace(asked, answer=id_)))
+            extra += [(model, b) for b in (*answer, failed if first == 23 else done)]
+    return record_session(folder, recorded_header(LABELS[:2], []), lambda m, q: "", extra)
+
+
 SESSIONS = [
     *(clean_session, disturbed_session, unevenly_disturbed_session, thinking_session),
-    *(uneven_session, repeated_session),
+    *(uneven_session, repeated_session, interrupted_session),
 ]
 
 
@@ -185,6 +204,25 @@ def test_json_holds_them(path: Path) -> None:
         assert row["peak_ram_bytes"] == pytest.approx((wanted["ram"] or 0) * 1e9)
         told = again.measured(model)
         assert (row["measured"] or {}).get("tpot_ms") == (told[-1]["tpot_ms"] if told else None)
+
+
+def test_answers_given_and_cut_are_counted_alike(path: Path) -> None:
+    again, recorded = Again(path), reader.read(path)
+    board, document = fold(recorded.events), build_report([reader.read(path)], "en")
+    table = {row[0]: row for _, *made in results.figure_tables(board) for row in made}
+    sentences = "\n".join(document.conclusion)
+    listed = json.loads(rows.to_jsonl(merge_sessions([recorded])).splitlines()[0]).keys()
+    assert {"state", "finish"} <= listed
+    for model, row in enumerate(results.json_document(board, str(path))["models"]):
+        done, asked, cut = again.ends(model)
+        given = [one for one in row["answers"] if one["state"] == "answered"]
+        assert (len(given), len(row["answers"])) == (done, asked)
+        assert sum(one["finish_reason"] != "stop" for one in given) == cut
+        assert table[again.labels[model]][1] == f"{done}/{asked}"
+        if not sentences.startswith("All "):
+            said = re.escape(f"{again.labels[model]} gave {done} of {asked} answer")
+            said += rf"s? \({cut} cut short"
+            assert re.search(said, sentences), sentences
 
 
 MONEY = ("COST", "COST/ANSWER", "COST/100 QUESTIONS")

@@ -85,6 +85,15 @@ class Again:
         """The standard measure that counts, in a list; an empty one where there is none."""
         return clean(self.measures[model])[-1:]
 
+    def ends(self, model: int) -> tuple[int, int, int]:
+        """Of all it was asked, by the newest attempt: how many answers it gave, of how many, and
+        how many of these were cut short."""
+        mine = [a for a in self.answers.values() if a["model"] == model]
+        newest = {(a["key"], a["asked"]): a for a in mine}
+        told = [a["figures"] for a in newest.values() if "figures" in a]
+        cut = sum(figures["finish"] in ("length", "repetition") for figures in told)
+        return len(told), len(newest), cut
+
     def money(self, id_: int) -> float | None:
         """What an answer costs whose tokens were counted; 0 where it has none."""
         answer = self.answers[id_]
