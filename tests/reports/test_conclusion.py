@@ -319,7 +319,7 @@ def test_what_broke_off_and_was_asked_again_is_no_weakness(tmp_path: Path, end: 
     document = made.all_answered().document()
     assert document.conclusion[0] == (
         "alpha gave 8 of 8 answers (0 cut short, 0 empty, 0 failed, 0 cancelled or broken off; "
-        "1 asked for again after it broke off or failed)."
+        "1 asked for again)."
     )
     assert "8 of 8 answers given" in document.models[0].traits
     assert not any("of 9" in text for m in document.models for text in (*m.traits, *m.weaknesses))

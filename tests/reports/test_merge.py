@@ -160,7 +160,8 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     free = document.sections[2].turns[0]
     assert free.prompt == "自由提问" and [c.text for c in free.cards] == ["half", ""]
     assert document.conclusion[0] == (
-        "a@bf16 gave 3 of 4 answers (1 cut short, 0 empty, 0 failed, 1 cancelled or broken off)."
+        "a@bf16 gave 2 of 3 answers (1 cut short, 0 empty, 0 failed, 1 cancelled or broken off; "
+        "1 asked for again)."
     )
 
 

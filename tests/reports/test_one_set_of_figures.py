@@ -159,8 +159,9 @@ def interrupted_session(folder: Path) -> Path:
             asked = ev.Asked(first, f"q{question}", f"{question}?")
             if question < 3 - model:
                 extra += [(model, body) for body in (asked, ev.Started(first), end)]
-            _, *answer = answered(id_, 900.0 + question + 50 * model)
-            done = replace(answer.pop(), finish="stop" if question % 2 else "length")
+            _, *answer, done = answered(id_, 900.0 + question + 50 * model)
+            assert isinstance(done, ev.Answered)
+            done = replace(done, finish="stop" if question % 2 else "length")
             failed = ev.Failed("refused", "no", answer=id_)
             extra.append((model, replace(asked, answer=id_)))
             extra += [(model, b) for b in (*answer, failed if first == 23 else done)]

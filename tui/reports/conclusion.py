@@ -70,7 +70,14 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
         key = "c_all" if len(asked) == len(merged.columns) else "c_all_asked"
         key = key if len(asked) > 1 else "c_all_one"
         model = collapse_line(asked[0].label)
-        said = [say(key, model=model, models=len(asked), asked=len(answers))]
+        said = [
+            say(
+                key,
+                model=model,
+                models=len(asked),
+                asked=sum(len(column.outcomes) for column in asked),
+            )
+        ]
     return said + [_silence(column, say) for column in merged.columns if not column.answers]
 
 

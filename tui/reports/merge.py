@@ -187,15 +187,10 @@ class QuestionRow:
 
 
 def _outcomes(entries: Iterable[tuple[int, bd.Answer]]) -> list[bd.Answer]:
-    """Answers of a model with the index of their session, without those that broke off, or failed,
-    and were asked for again."""
-    known = list(entries)
-    newest = {(source, a.question, a.turn, a.repeat): a.id for source, a in known}
-    return [
-        a
-        for source, a in known
-        if a.state == "answered" or newest[source, a.question, a.turn, a.repeat] == a.id
-    ]
+    """Of a model's answers, with the index of their session, the newest to each turn of each
+    repeat: what was asked for again counts by how it ended."""
+    newest = {(source, a.question, a.turn, a.repeat): a for source, a in entries}
+    return list(newest.values())
 
 
 @dataclass(frozen=True, slots=True)
