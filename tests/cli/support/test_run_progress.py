@@ -1,5 +1,9 @@
 """How far a run is: counts and the time that is left."""
 
+import pytest
+
+from tui.board import Board, Model, fold
+from tui.cli.commands import run
 from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Asked, Body, Event, Failed, Started
 
@@ -38,3 +42,17 @@ def test_the_first_batch_took_the_time_since_it_began() -> None:
     feed(progress, 5, *(Started(n, batch=8) for n in range(8)))
     feed(progress, 45, *(Answered(n, "stop") for n in range(8)))
     assert str(progress) == "8/16 40s left"
+
+
+def test_what_fails_with_the_model_counts_as_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    bodies: list[Body] = [
+        Asked(7, "q0", "question"),
+        Failed("crashed", "ended by SIGKILL"),
+        Failed("crashed", "ended by SIGKILL", answer=7),
+    ]
+    events = [Event(number, 0, 0, body) for number, body in enumerate(bodies, 1)]
+    board = fold(events, Board(models=[Model(0, "one", "one")]))
+    with run._progress_printer() as show:
+        show(events, board)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["one: failed: ended by SIGKILL", "1/1 one q0: failed: ended by SIGKILL"]

@@ -199,8 +199,8 @@ def _note_lines(board: Board, event: Event) -> list[str]:
 def _end_line(board: Board, event: Event, progress: RunProgress) -> str:
     label = _label(board, event)
     answer = board.answers.get(answer_of(event.body))
-    count = f"{progress.done}/{progress.total}"
-    what = f"{count} {label} {answer.question if answer else ''}".rstrip()
+    # What fails with the model itself is no end of an answer, and counts as none.
+    what = f"{progress.done}/{progress.total} {label} {answer.question}" if answer else label
     match event.body:
         case Answered() as figures:
             guess = "~" if figures.token_source == "estimate" else ""
