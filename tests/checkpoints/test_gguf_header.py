@@ -160,3 +160,16 @@ def test_a_name_that_promises_other_bits_than_the_header_is_remarked_upon(tmp_pa
     }
     assert told.pop("tiny-q4_k_m.gguf") == "the name of the file says q4_k_m, its header Q8_0"
     assert not any(told.values())
+
+
+@pytest.mark.parametrize("length", [1 << 20, 1 << 63, (1 << 64) - 1])
+def test_a_word_that_leads_out_of_the_file_is_told(tmp_path: Path, length: int) -> None:
+    file = write_gguf(tmp_path / "a.gguf")
+    words = read_header(file, words=True).metadata["tokenizer.ggml.tokens"]
+    raw = file.read_bytes()
+    at = raw.index(b"tokenizer.ggml.tokens") + len(b"tokenizer.ggml.tokens") + 4 + 12
+    assert int.from_bytes(raw[at : at + 8], "little") == len(words[0].encode())
+    file.write_bytes(raw[:at] + length.to_bytes(8, "little") + raw[at + 8 :])
+    with pytest.raises(CheckpointError, match="a string of") as caught:
+        read_header(file, words=True)
+    assert caught.value.cause == "damaged"

@@ -8,7 +8,6 @@ from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import size_of
 from tui.checkpoints.gguf_use import require_usable
 from tui.checkpoints.llama_cpp import FIRST_POOL, PUBLISHED
-from tui.host import cpu
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.gguf import llama_build
 from tui.worker.gguf.llama_server import LlamaServer
@@ -28,8 +27,8 @@ def open_words(path: Path) -> ChatFormat:
         CheckpointError: the file cannot be used.
     """
     header = _readable_header(path)
-    # Its server computes two tokens when it loads.
-    server = LlamaServer(header.files[0], FIRST_POOL // 8, 1, cpu.cores(), for_words=True)
+    # Its server computes two tokens when it loads: threads that wait for each other cost more.
+    server = LlamaServer(header.files[0], FIRST_POOL // 8, 1, 1, for_words=True)
     return read_chat_format(server, header, header.context)
 
 
