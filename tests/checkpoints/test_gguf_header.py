@@ -132,6 +132,7 @@ def test_a_part_under_another_name_says_how_it_should_be_called(tmp_path: Path) 
         ({"general.type": "mmproj"}, "sees or hears"),
         ({"general.type": "model"}, ""),
         ({"tokenizer.ggml.model": "none"}, "without a vocabulary"),
+        ({"general.architecture": 7}, "names no architecture"),
     ],
 )
 def test_what_is_no_language_model_is_said(
@@ -143,6 +144,12 @@ def test_what_is_no_language_model_is_said(
     except CheckpointError as error:
         told = error.message
     assert says in told and bool(says) == bool(told)
+
+
+def test_a_vocabulary_of_numbers_is_none(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "a.gguf", metadata={"tokenizer.ggml.tokens": [*range(300)]})
+    with pytest.raises(CheckpointError, match="a vocabulary of numbers"):
+        read_header(file)
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -88,6 +88,10 @@ def test_safetensors_come_before_bin_files(tmp_path: Path) -> None:
     assert holding(tmp_path, *SET, "pytorch_model.bin") == SET
 
 
+def test_a_whole_file_comes_before_a_set_without_an_index(tmp_path: Path) -> None:
+    assert holding(tmp_path, *SET, "model.safetensors") == ["model.safetensors"]
+
+
 def test_an_adapter_is_told_from_a_model(tmp_path: Path) -> None:
     said = {"peft_type": "LORA", "base_model_name_or_path": "/data/Qwen-7B-Chat"}
     (tmp_path / "adapter_config.json").write_text(json.dumps(said))

@@ -112,6 +112,8 @@ def _shapes(vocab: int, hidden: int, has_head: bool) -> dict[str, tuple[int, ...
 def _value_type(value: Any) -> gguf.GGUFValueType:
     if isinstance(value, bool):
         return gguf.GGUFValueType.BOOL
+    if isinstance(value, list):
+        return gguf.GGUFValueType.ARRAY
     if isinstance(value, int):
         return gguf.GGUFValueType.UINT32 if value >= 0 else gguf.GGUFValueType.INT32
     return gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.FLOAT32

@@ -103,7 +103,7 @@ class GgufHeader:
     @property
     def architecture(self) -> str:
         """``general.architecture``, such as ``llama``."""
-        return str(self.metadata.get("general.architecture", ""))
+        return self.text("general.architecture")
 
     @property
     def parameters(self) -> int:
@@ -324,6 +324,8 @@ class _Reader:
         if self._items_left < 0:
             raise ValueError(f"an array of {count} items")
         if item in _SCALARS:
+            if key == _WORDS:
+                raise ValueError("a vocabulary of numbers")
             form = f"<{count}{_SCALARS[item]}"
             if count > _MOST_KEPT and not self._words:
                 self._at += struct.calcsize(form)

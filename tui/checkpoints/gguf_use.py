@@ -1,5 +1,7 @@
 """Whether a GGUF file can answer, as far as its header tells."""
 
+import math
+
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import GgufHeader
 
@@ -67,10 +69,17 @@ def _why_damaged(header: GgufHeader) -> str:
     chosen = header.number("expert_used_count")
     has_experts = any(mark in one.name for one in header.tensors for mark in _EXPERTS)
     scaling = header.metadata.get(f"{header.architecture}.rope.scaling.type", "none")
-    if not header.context:
+    context = header.metadata.get(f"{header.architecture}.context_length")
+    if not header.architecture:
+        return "names no architecture"
+    if not header.tensors:
+        return "holds no weights"
+    if context is None:
         return "tells of no context length"
     if not _LEAST_CONTEXT <= header.context <= _MOST_CONTEXT:
-        return f"tells of a context of {header.context} tokens"
+        return f"tells of a context of {str(context)[:20]} tokens"
+    if odd := _senseless(header):
+        return f"has no usable number for {odd}"
     if scaling not in _SCALINGS:
         return f"scales its positions by {str(scaling)[:20]}, which nobody knows"
     if not 0 < layers <= _MOST_LAYERS:
@@ -84,3 +93,11 @@ def _why_damaged(header: GgufHeader) -> str:
     if (turned := header.number("rope.dimension_count")) % 2:
         return f"turns {turned} values of each head by their position, an odd number"
     return ""
+
+
+def _senseless(header: GgufHeader) -> str:
+    """The key of a number of the architecture that is negative or not finite; empty where all are
+    good. llama.cpp ends the process at some of them."""
+    values = ((key, value) for key, value in header.metadata.items() if type(value) is float)
+    start = f"{header.architecture}."
+    return next((k for k, v in values if k.startswith(start) and not 0 <= v < math.inf), "")

@@ -272,10 +272,7 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
         said = "a file of the model was cut short or cannot be read, while the worker computed"
         return _failed("crashed", said, "check the file, then load the model again")
     if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
+        name = child_process.signal_name(-code)
         return _failed("crashed", f"the worker was ended by {name}")
     said = f": {lines[-1][:200]}" if lines else ""
     return _failed("crashed", f"the worker ended with exit code {code}{said}")

@@ -12,6 +12,7 @@ of is no child's business.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -148,3 +149,11 @@ def _own_folders() -> list[str]:
 
 def _is_within(place: str, folder: str) -> bool:
     return place == folder or place.startswith(folder.rstrip("/") + "/")
+
+
+def signal_name(number: int) -> str:
+    """What a signal is called, such as ``SIGABRT``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -53,7 +53,9 @@ def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
         lines = errors.read().splitlines()
     if done.returncode:
         # Libraries may have spoken before.
-        said = next((line for line in lines if line.startswith(_SAID)), f"{verb} failed")
+        ended = f"{verb} was ended by {child_process.signal_name(-done.returncode)}"
+        unsaid = ended if done.returncode < 0 else f"{verb} failed"
+        said = next((line for line in lines if line.startswith(_SAID)), unsaid)
         raise UserError(said.removeprefix(_SAID))
     result: list[Any] = json.loads(done.stdout)
     return result

@@ -313,6 +313,8 @@ def parse_rule(text: str) -> Rule:
             f"no rule: {text!r}", f"e.g. `e2e>1.2`; one of {', '.join(FIGURES)}, with < <= > >="
         )
     bound = float(found[3]) / (100 if found[4] else 1)
+    if found[1] in SHARES and abs(bound) > 1:
+        raise UserError(f"no rule: {text!r}: a share is at most 100%", f"e.g. `{found[1]}<90%`")
     return Rule(text.strip(), found[1], _OPERATORS[found[2]], bound)
 
 

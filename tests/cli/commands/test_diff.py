@@ -86,6 +86,7 @@ def test_rules_decide_the_exit_code(
     [
         (["--fail-if", "speed>1"], "one of changed, incomplete"),
         (["--fail-if", "e2e"], "no rule: 'e2e'"),
+        (["--fail-if", "similarity<90"], "a share is at most 100%"),
         (["--fail-if", "stars<0"], "stars of b@int8 is not known in both runs"),
     ],
 )

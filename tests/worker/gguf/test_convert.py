@@ -114,6 +114,14 @@ def test_a_split_model_is_converted_like_a_whole_one(small: Path, tmp_path: Path
     assert all(torch.equal(split[name], whole[name]) for name in whole)
 
 
+def test_the_width_of_heads_is_the_files(tmp_path: Path) -> None:
+    norms = {f"blk.{n}.attn_{one}_norm.weight": (16,) for n in range(2) for one in "qk"}
+    widths = {f"qwen3.attention.{one}_length": 16 for one in ("key", "value")}
+    file = write_gguf(tmp_path / "tiny.gguf", arch="qwen3", more=norms, metadata=widths)
+    folder = convert(file, tmp_path / "cache")
+    assert json.loads((folder / "config.json").read_text())["head_dim"] == 16
+
+
 @pytest.mark.parametrize("head", ["none", "repeated"])
 def test_a_tied_head_is_stored_once(tmp_path: Path, head: str) -> None:
     kinds = (Type.Q4_0,)

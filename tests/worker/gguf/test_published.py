@@ -1,5 +1,6 @@
 """A GGUF file as published, through a worker: llama.cpp computes, the events are ours."""
 
+import math
 import os
 import subprocess
 import sys
@@ -298,12 +299,16 @@ def test_why_llama_cpp_refuses_a_file_is_said(tmp_path: Path) -> None:
         ("expert_count", 7, "tells of 7 experts, and holds none"),
         ("context_length", 1, "tells of a context of 1 tokens"),
         ("context_length", 2**32 - 1, "tells of a context of 4294967295 tokens"),
+        ("context_length", "many", "tells of a context of many tokens"),
+        ("attention.layer_norm_rms_epsilon", math.nan, "has no usable number for llama.attention"),
+        ("attention.layer_norm_rms_epsilon", -1.0, "has no usable number for llama.attention"),
+        ("rope.freq_base", math.inf, "has no usable number for llama.rope.freq_base"),
         ("rope.scaling.type", "", "which nobody knows"),
         ("rope.scaling.type", "nonsense", "scales its positions by nonsense, which nobody knows"),
     ],
 )
 def test_values_that_end_llama_cpp_are_refused_before(
-    tmp_path: Path, key: str, value: int | str, told: str
+    tmp_path: Path, key: str, value: float | str, told: str
 ) -> None:
     file = write_gguf(tmp_path / "odd.gguf", metadata={f"llama.{key}": value})
     refused = refusal(file)

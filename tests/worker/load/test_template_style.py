@@ -189,6 +189,7 @@ def test_what_a_template_leaves_out_is_said(
         ("{{ raise_exception('only for images') }}", "only for images"),
         ("{{ persona.tone.mood }}{% for m in messages %}{{ m.content }}{% endfor %}", "persona"),
         ("hello", "leaves out the question"),
+        (CHATML.replace("m.content", "m.content[:200]"), "leaves out the question"),
     ],
 )
 def test_a_template_that_cannot_be_is_one_sentence(

@@ -245,6 +245,11 @@ def _config_fields(header: GgufHeader) -> dict[str, Any]:
     words = header.metadata.get("tokenizer.ggml.tokens")
     if isinstance(words, int):
         fields.setdefault("vocab_size", words)
+    # Its tables leave this out for most architectures, and a class has a number of its own.
+    shapes = {one.name: one.shape for one in header.tensors}
+    queries, width = shapes.get("blk.0.attn_q.weight", (0,))[0], header.shape.head_dim
+    if width and queries == width * header.number("attention.head_count"):
+        fields.setdefault("head_dim", width)
     return fields
 
 

@@ -14,8 +14,11 @@ from tui.text.reasoning import THINK_CLOSE, THINK_OPEN
 from tui.worker.checkpoint import Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 
-_SYSTEM, _QUESTION, _ANSWER, _NEXT = "zqsystemqz", "zqquestionqz", "zqanswerqz", "zqnextqz"
-"""Words that no template writes by itself."""
+_WORDS_BETWEEN = "zq " * 500
+_SYSTEM, _QUESTION, _ANSWER, _NEXT = (
+    f"zq{name}qz {_WORDS_BETWEEN}{name}end" for name in ("system", "question", "answer", "next")
+)
+"""What no template writes by itself, so long that one that shortens its messages is found out."""
 _ASKED = (("user", _QUESTION),)
 _TOLD = (*_ASKED, ("assistant", _ANSWER), ("user", _NEXT))
 
