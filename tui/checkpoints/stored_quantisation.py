@@ -312,8 +312,10 @@ def weights_of_parts(
         for name in [name for name, some in parts.items() if "codes" not in some]:
             whole |= {part.name: part for part in parts.pop(name).values()}
     found = [tensor for name, tensor in whole.items() if name not in parts]
+    has_scales = any("scales" in some for some in parts.values())
     for name, some in parts.items():
-        is_whole = "codes" in some and some["codes"].dtype.startswith("F8")
+        # In a file that scales none of them, values of 8 bits are what they say.
+        is_whole = "codes" in some and some["codes"].dtype.startswith("F8") and not has_scales
         if "codes" not in some or not ("scales" in some or is_whole):
             lacking = "scales" if "codes" in some else "values"
             raise CheckpointError(

@@ -3,6 +3,7 @@ they are loaded in, and what is not read is refused by its name."""
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -277,11 +278,19 @@ def test_what_a_quantiser_says_in_a_file_of_its_own_is_read(
         assert "NVFP4" in inspect_folder(folder).problems[0]
 
 
-@pytest.mark.parametrize("lost", ["scales", "qweight"])
+@pytest.mark.parametrize(
+    ("layout", "lost"),
+    [
+        ("gptq", "scales"),
+        ("gptq", "qweight"),
+        ("fp8-blocks", "weight_scale_inv"),
+        ("fp8-whole", "weight_scale"),
+    ],
+)
 def test_a_weight_without_all_of_its_parts_is_damaged(
-    reduced: Any, tmp_path: Path, lost: str
+    reduced: Any, tmp_path: Path, layout: str, lost: str
 ) -> None:
-    folder = shutil.copytree(reduced("gptq")[0], tmp_path / "torn")
+    folder = shutil.copytree(reduced(layout)[0], tmp_path / "torn")
     stored = load_file(folder / "model.safetensors")
     del stored[f"model.layers.2.mlp.up_proj.{lost}"]
     save_file(stored, folder / "model.safetensors")
@@ -290,15 +299,29 @@ def test_a_weight_without_all_of_its_parts_is_damaged(
     assert "has no" in inspect_folder(folder).problems[0]
 
 
-def test_parts_of_other_sizes_are_damaged(reduced: Any, tmp_path: Path) -> None:
-    for layout, part in (("gptq", "scales"), ("fp8-blocks", "weight_scale_inv")):
-        folder = shutil.copytree(reduced(layout)[0], tmp_path / layout)
-        stored = load_file(folder / "model.safetensors")
-        name = f"model.layers.2.mlp.up_proj.{part}"
-        stored[name] = stored[name][:, 1:].contiguous()
-        save_file(stored, folder / "model.safetensors")
-        with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj"):
-            open_checkpoint(folder).build("bf16", NOTHING)
+@pytest.mark.parametrize(
+    ("layout", "part", "cut"),
+    [
+        ("gptq", "scales", lambda x: x[:, 1:]),
+        ("fp8-blocks", "weight_scale_inv", lambda x: x[:, 1:]),
+        ("gptq", "qzeros", lambda x: x[:1]),
+        ("awq", "qzeros", lambda x: x[:1]),
+        ("w4a16-asymmetric", "weight_zero_point", lambda x: x[:, :1]),
+        ("w4a16", "weight_shape", lambda x: x + torch.tensor([8, 0])),
+        ("gptq-act-order", "g_idx", lambda x: torch.where(x == 0, -5, x)),
+        ("gptq-act-order", "g_idx", lambda x: x + 1),
+    ],
+)
+def test_parts_that_do_not_go_together_are_damaged(
+    reduced: Any, tmp_path: Path, layout: str, part: str, cut: Callable[[Any], Any]
+) -> None:
+    folder = shutil.copytree(reduced(layout)[0], tmp_path / layout)
+    stored = load_file(folder / "model.safetensors")
+    name = f"model.layers.2.mlp.up_proj.{part}"
+    stored[name] = cut(stored[name]).contiguous()
+    save_file(stored, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj"):
+        open_checkpoint(folder).build("bf16", NOTHING)
 
 
 def test_scales_that_are_no_numbers_are_damaged(reduced: Any, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class PackedMatrix(StoredMatrix):
             self.shape = (codes.shape[0], int(parts["shape"][1]) if "shape" in parts else 0)
             self.shape = (codes.shape[0], self.shape[1] or codes.shape[1] * each)
             self._group_count = scales.shape[1] if scales.dim() > 1 else 1
-            fits = codes.shape[1] == -(-self.shape[1] // each)
+            told = int(parts["shape"][0]) if "shape" in parts else codes.shape[0]
+            fits = codes.shape[1] == -(-self.shape[1] // each) and told == codes.shape[0]
         else:
             wide = stored.method == "awq"
             self.shape = (
@@ -66,20 +67,34 @@ class PackedMatrix(StoredMatrix):
             self._group_count = scales.shape[0]
             fits = scales.shape[1] == self.shape[0]
         self._group = -(-self.shape[1] // self._group_count)
+        fits = fits and self._zeros_fit(each)
         groups = self._parts.groups
-        if groups is not None and (groups.numel() != self.shape[1] or bool((groups < 0).any())):
+        # -1 stands where there is no order.
+        if groups is not None and (groups.numel() != self.shape[1] or bool((groups == -1).all())):
             groups = None
         if groups is not None:
             plain = torch.arange(self.shape[1], dtype=groups.dtype) // self._group
             if torch.equal(groups, plain):
                 groups = None
-            elif int(groups.max()) >= self._group_count:
+            elif int(groups.max()) >= self._group_count or int(groups.min()) < 0:
                 fits = False
         self._order = groups
         if not fits or self.shape[1] > self._group * self._group_count:
             raise CheckpointError(
                 "damaged", f"{name}: its parts have sizes that do not go together"
             )
+
+    def _zeros_fit(self, each: int) -> bool:
+        """Whether there is a zero point for each output and group; ``each`` share a word."""
+        zeros, groups, outputs = self._parts.zeros, self._group_count, self.shape[0]
+        if zeros is None:
+            return True
+        words = -(-outputs // each)
+        if self._parts.stored.method != "compressed-tensors":
+            return tuple(zeros.shape) == (groups, words)
+        if zeros.dtype == torch.int32:
+            return tuple(zeros.shape) == (words, groups)
+        return bool(zeros.numel() == outputs * groups)
 
     @property
     def scales(self) -> torch.Tensor:
