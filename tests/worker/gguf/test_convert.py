@@ -30,6 +30,7 @@ from tui.models import remove as removal
 from tui.models.conversion import conversion_sizes, kept_sizes
 from tui.models.reference import parse_reference
 from tui.worker.gguf import convert as worker_gguf
+from tui.worker.gguf import weights
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load.checkpoint_folder import open_folder
 from tui.worker.load.loader import open_checkpoint
@@ -120,6 +121,71 @@ def test_the_width_of_heads_is_the_files(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny.gguf", arch="qwen3", more=norms, metadata=widths)
     folder = convert(file, tmp_path / "cache")
     assert json.loads((folder / "config.json").read_text())["head_dim"] == 16
+
+
+def test_the_width_of_experts_is_the_files(tmp_path: Path) -> None:
+    wide = {"gate": (2, 96, 64), "up": (2, 96, 64), "down": (2, 64, 96)}
+    experts = {
+        f"blk.{n}.ffn_{one}_exps.weight": shape for n in range(2) for one, shape in wide.items()
+    }
+    routers = {f"blk.{n}.ffn_gate_inp.weight": (2, 64) for n in range(2)}
+    norms = {f"blk.{n}.attn_{one}_norm.weight": (16,) for n in range(2) for one in "qk"}
+    file = write_gguf(
+        tmp_path / "tiny.gguf",
+        arch="qwen3moe",
+        without=[f"blk.{n}.ffn_{one}" for n in range(2) for one in wide],
+        more=experts | routers | norms,
+        metadata={
+            "qwen3moe.attention.key_length": 16,
+            "qwen3moe.attention.value_length": 16,
+            "qwen3moe.expert_count": 2,
+            "qwen3moe.expert_used_count": 1,
+            "qwen3moe.expert_feed_forward_length": 96,
+        },
+    )
+    folder = convert(file, tmp_path / "cache")
+    assert json.loads((folder / "config.json").read_text())["moe_intermediate_size"] == 96
+
+
+@pytest.mark.parametrize(("odd", "scaled_by"), [(46, 16), (2, 8)])
+def test_attention_is_scaled_as_llama_cpp_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: int, scaled_by: int
+) -> None:
+    """By the width of a head; in a model with the layers of the 27B by that of the hidden state."""
+    monkeypatch.setitem(weights._ODD_LAYERS, "gemma2", odd)
+    norms = {
+        f"blk.{n}.post_{one}_norm.weight": (64,) for n in range(2) for one in ("attention", "ffw")
+    }
+    narrow = {
+        f"blk.{n}.attn_{one}.weight": (rows, 64)
+        for n in range(2)
+        for one, rows in (("q", 128), ("k", 64), ("v", 64))
+    }
+    outputs = {f"blk.{n}.attn_output.weight": (64, 128) for n in range(2)}
+    file = write_gguf(
+        tmp_path / "tiny.gguf",
+        arch="gemma2",
+        head="none",
+        without=[f"blk.{n}.attn_{one}" for n in range(2) for one in ("q", "k", "v", "output")],
+        more=norms | narrow | outputs,
+        metadata={
+            "gemma2.attention.head_count": 8,
+            "gemma2.attention.head_count_kv": 4,
+            "gemma2.attention.key_length": 16,
+            "gemma2.attention.value_length": 16,
+            "gemma2.attention.sliding_window": 128,
+        },
+    )
+    config = json.loads((convert(file, tmp_path / "cache") / "config.json").read_text())
+    assert config["query_pre_attn_scalar"] == scaled_by
+
+
+@pytest.mark.parametrize("name", ["attn_v", "attn_output", "ffn_down"])
+def test_a_bias_that_a_copy_would_lose_is_refused(tmp_path: Path, name: str) -> None:
+    more = {f"blk.1.{name}.bias": (32 if name == "attn_v" else 64,)}
+    path = write_gguf(tmp_path / "odd.gguf", more=more)
+    with pytest.raises(CheckpointError, match=rf"{name}\.bias, which a converted copy would lose"):
+        convert(path, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("head", ["none", "repeated"])

@@ -31,6 +31,15 @@ from tui.worker.quant.aligned_safetensors import SafetensorsWriter, TensorSpecs,
 FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}
 """The formats that hold plain numbers; all others are quantised."""
 _VALUES_PER_ROW = 1 << 18
+_AS_PUBLISHED = "leave out the dtype: with the extra gguf the file is computed as published"
+_KEYS = {
+    "moe_intermediate_size": "expert_feed_forward_length",
+    "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+}
+"""Of the metadata, that transformers' tables leave out."""
+_ODD_LAYERS = {"gemma2": 46, "gemma3": 62}
+"""Layers of the models whose attention is scaled by the hidden size over the heads, where that of
+others is by the width of a head (llama.cpp, ``LLM_TYPE_27B``)."""
 _ONE_TO_ONE_PROCESSORS = (
     stock.TensorProcessor,
     stock.LlamaTensorProcessor,
@@ -113,7 +122,7 @@ def write_weights(
         raise CheckpointError(
             "unsupported",
             f"{path.name} is split, and an architecture whose tensors are merged",
-            "leave out the dtype: with the extra gguf the file is computed as published",
+            _AS_PUBLISHED,
         )
     if made.is_one_to_one:
         specs, tensors = _one_by_one(path, header, made, quantised_dtype)
@@ -129,7 +138,7 @@ def write_weights(
     for name, (_, shape) in specs.items():
         if name not in made.tied and shape != wanted.get(name):
             said = f"{name} has the shape {shape}, its config makes it {wanted.get(name)}"
-            raise CheckpointError("damaged", f"{path.name}: {said}", "download the file again")
+            raise CheckpointError("damaged", f"{path.name}: {said}", _AS_PUBLISHED)
     _write(target, specs, tensors, progress)
     return made.named_config(quantised_dtype)
 
@@ -174,7 +183,11 @@ def _one_by_one(
 ) -> _TensorStream:
     state = made.model.state_dict()
     names = stock.get_gguf_hf_weights_map(_WeightsMapSource(made.config, state), made.processor)
-    chosen = [tensor for tensor in _without_a_copy(header) if tensor.name in names]
+    tensors = _without_a_copy(header)
+    chosen = [tensor for tensor in tensors if tensor.name in names]
+    if lost := sorted({tensor.name for tensor in tensors} - set(names) - {HEAD}):
+        what = f"{path.name} has {lost[0]}, which a converted copy would lose"
+        raise CheckpointError("unsupported", what, _AS_PUBLISHED)
     specs = {names[t.name]: (FLOATS.get(t.type, quantised), t.shape) for t in chosen}
     blobs = [np.memmap(file, mode="r", dtype=np.uint8) for file in header.files]
 
@@ -248,8 +261,15 @@ def _config_fields(header: GgufHeader) -> dict[str, Any]:
     # Its tables leave this out for most architectures, and a class has a number of its own.
     shapes = {one.name: one.shape for one in header.tensors}
     queries, width = shapes.get("blk.0.attn_q.weight", (0,))[0], header.shape.head_dim
-    if width and queries == width * header.number("attention.head_count"):
+    heads = header.number("attention.head_count")
+    if width and queries == width * heads:
         fields.setdefault("head_dim", width)
+    for name, key in _KEYS.items():
+        if told := header.number(key):
+            fields.setdefault(name, told)
+    if header.architecture in ("gemma2", "gemma3") and heads:
+        is_odd = header.shape.layers == _ODD_LAYERS[header.architecture]
+        fields["query_pre_attn_scalar"] = header.shape.hidden // heads if is_odd else width
     return fields
 
 
