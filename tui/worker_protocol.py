@@ -70,7 +70,8 @@ class DecodeRequest:
     makes it a measure: so many tokens of plain text are the prompt, not the conversation, and the
     answer has ``max_new_tokens``, whatever the model says. ``think`` is one of `tui.options.THINK`
     ("": the model's own way), and a thought is ended after ``think_tokens`` (None: by the model),
-    which do not count for ``max_new_tokens``."""
+    which do not count for ``max_new_tokens``. What was computed for another ``column`` is not used
+    again: its times would look better than they are."""
 
     answer: int
     messages: tuple[tuple[str, str], ...]
@@ -80,6 +81,7 @@ class DecodeRequest:
     prompt_tokens: int = 0
     think: str = ""
     think_tokens: int | None = None
+    column: int = 0
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -309,6 +311,7 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "prompt_tokens": _is_count,
     "think": _is_text,
     "think_tokens": _is_bound,
+    "column": _is_count,
     "answers": _is_answers,
     "steps": _is_count,
 }

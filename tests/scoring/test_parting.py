@@ -32,6 +32,12 @@ def test_the_first_other_token_is_found(
     assert find_parting(tokens(*right), tokens(*left)) == at
 
 
+def test_parts_of_a_character_that_are_not_told_are_no_other_text() -> None:
+    untold = [Logprobs(0, "", None), *tokens("<0xD9><0x4F>")]
+    assert find_parting(untold, tokens("<0xD9>", "<0x4F>")) is None
+    assert find_parting(untold, tokens("a", "<0x4F>")) == 0
+
+
 def test_the_likeliest_stand_first_and_the_chosen_one_is_known() -> None:
     top: list[Any] = [["b", -2.0], ["a", -0.25], ["c", -9999.0]]
     said = describe_step(Logprobs(0, "a", -0.25, top), "(none)")

@@ -44,7 +44,8 @@ class Request:
     engines that look answers up (pasted, recorded). ``prompt_tokens`` above 0 makes it a measure
     (`tui.worker_protocol.DecodeRequest`), which only an engine with `can_be_measured` takes.
     ``think`` is one of `tui.options.THINK` ("": the model's own way); a thought is ended after
-    ``think_tokens`` (None: by the model), which do not count for ``max_new_tokens``.
+    ``think_tokens`` (None: by the model), which do not count for ``max_new_tokens``. ``column``: of
+    those that share an engine, the one that asks.
     """
 
     answer: int
@@ -56,6 +57,7 @@ class Request:
     prompt_tokens: int = 0
     think: str = ""
     think_tokens: int | None = None
+    column: int = 0
 
 
 class EngineError(UserError):

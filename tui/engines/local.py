@@ -325,6 +325,7 @@ def _decode_request(request: Request) -> DecodeRequest:
         request.prompt_tokens,
         request.think,
         request.think_tokens,
+        request.column,
     )
 
 

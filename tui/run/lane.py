@@ -353,6 +353,7 @@ class Lane:
             *(task.question, task.is_background),
             think=column.think,
             think_tokens=column.think_tokens,
+            column=task.model,
         )
         if refusal := shared.budget.hold(task.model, request, partial(self._is_stopped, task)):
             self._emit(refusal, task)

@@ -36,7 +36,13 @@ def find_parting(left: Sequence[Logprobs], right: Sequence[Logprobs]) -> int | N
         return None
     one, other = ("".join(said.token for said in side[at:]) for side in (left, right))
     is_same_text = one.startswith(right[at].token) and other.startswith(left[at].token)
-    return None if is_same_text and left[at].token and right[at].token else at
+    return None if is_same_text and _is_told(left[at]) and _is_told(right[at]) else at
+
+
+def _is_told(said: Logprobs) -> bool:
+    """Whether a token has a text, or is known to have none alone: a part of a character. What ends
+    an answer has none either, and a probability."""
+    return bool(said.token) or said.logprob is None
 
 
 def describe_step(said: Logprobs, nothing: str) -> Step:

@@ -215,6 +215,15 @@ def test_questions_with_one_system_prompt_compute_it_once(ready: LoadedModel) ->
         assert texts(seen) == alone
 
 
+def test_nothing_computed_for_another_column_is_used_again(ready: LoadedModel) -> None:
+    turns = (("user", TEXTS[1]),)
+    jobs = [DecodeRequest(n, turns, 20, {}, column=n % 2) for n in range(4)]
+    for room in (1, 4):
+        seen = run(DecodeBatch(ready, Control(), PeakMemory()), jobs, room)
+        ends = {body.answer: body for body in seen if isinstance(body, Answered)}
+        assert ends[0].reused == ends[1].reused == 0
+
+
 def test_a_prompt_of_a_set_makes_way_and_is_begun_again(ready: LoadedModel) -> None:
     control = Control()
     batch = DecodeBatch(ready, control, PeakMemory())

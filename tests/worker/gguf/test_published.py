@@ -107,6 +107,11 @@ def test_limits_seeds_and_probabilities(engine: LocalEngine) -> None:
         if isinstance(body, Logprobs)
     ]
     assert len(steps) == 5
+    # A character of several tokens: each has its place.
+    parts = bodies(engine, ask(9, "Hi", 9, SamplingOptions(temperature=3.0, seed=5, logprobs=1)))
+    assert (
+        sum(isinstance(one, Logprobs) for one in parts) == expect(Answered, parts[-1]).output_tokens
+    )
     assert all(len(step.top) == 3 and step.logprob == step.top[0][1] for step in steps)
 
 

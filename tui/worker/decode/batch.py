@@ -241,7 +241,7 @@ class DecodeBatch:
         if row.plan.is_measure:
             cache, row.reused = new_kv_cache(model), 0
         else:
-            cache, row.reused = self._reusable_cache(ids)
+            cache, row.reused = self._reusable_cache(ids, row.plan.column)
         if self._loaded.prefix and not row.reused:
             row.reused = self._loaded.prefix.begin(cache)
         if not self._rows:
@@ -264,11 +264,13 @@ class DecodeBatch:
         row.forced.extend(self._loaded.checkpoint.thought_ending)
         row.thought_cut = True
 
-    def _reusable_cache(self, ids: Sequence[int]) -> tuple[Any, int]:
+    def _reusable_cache(self, ids: Sequence[int], column: int) -> tuple[Any, int]:
         """A cache for a prompt and how much of it that holds already: as much as it has in
-        common with an answer that is being made, or with the last conversation."""
-        cache, reused = self._prefix_cache.restore(self._loaded.model, ids)
+        common with an answer of its column that is being made, or with the last conversation."""
+        cache, reused = self._prefix_cache.restore(self._loaded.model, ids, column)
         for number, row in enumerate(self._rows if self._has_own_attention else ()):
+            if row.plan.column != column:
+                continue
             known = [*row.plan.ids, *row.output_ids[:-1]]
             shared = kv_cache.shared_prefix_length(known, ids[:-1])
             if shared >= max(kv_cache.MIN_SHARED_TOKENS, reused + 1):
@@ -375,7 +377,8 @@ class DecodeBatch:
 
     def _store_prefix(self, row: _Row, cache: Any) -> None:
         if self._has_own_attention:
-            self._prefix_cache.store([*row.plan.ids, *row.output_ids[:-1]], cache)
+            ids = [*row.plan.ids, *row.output_ids[:-1]]
+            self._prefix_cache.store(ids, cache, row.plan.column)
 
     def _cancel_row(self, row: _Row) -> TimedBody:
         self._remove_row(row)

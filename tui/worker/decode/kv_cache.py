@@ -15,22 +15,24 @@ MIN_SHARED_TOKENS = 8
 
 
 class PrefixCache:
-    """Keys and values of the last conversation, so that a prompt with the same beginning does not
-    compute it again. Holds at most one."""
+    """Keys and values of the last conversation, so that a prompt of the same column with the same
+    beginning does not compute it again. Holds at most one."""
 
     def __init__(self) -> None:
         self._ids: list[int] = []
         self._cache: Any = None
+        self._column = 0
 
-    def store(self, ids: Sequence[int], cache: Any) -> None:
+    def store(self, ids: Sequence[int], cache: Any, column: int) -> None:
         """Keep the cache of ``ids``; it holds one row, and the caller uses it no more."""
         held = cache.get_seq_length()
-        self._ids, self._cache = list(ids[:held]), cache
+        self._ids, self._cache, self._column = list(ids[:held]), cache, column
 
-    def restore(self, model: Any, ids: Sequence[int]) -> tuple[Any, int]:
+    def restore(self, model: Any, ids: Sequence[int], column: int) -> tuple[Any, int]:
         """A cache for a prompt and how many of its tokens it holds already; at least the
         last is left to be computed."""
-        shared = shared_prefix_length(self._ids, ids[:-1])
+        known = self._ids if column == self._column else []
+        shared = shared_prefix_length(known, ids[:-1])
         if self._cache is None or shared < MIN_SHARED_TOKENS or not _is_buffered(self._cache):
             return new_kv_cache(model), 0
         return extract_row(model, self._cache, 0, len(self._ids), shared), shared

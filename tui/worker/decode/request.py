@@ -41,6 +41,8 @@ class AnswerPlan:
     think_tokens: int | None = None
     answer_tokens: int = 0
     note: str = ""
+    column: int = 0
+    """See `DecodeRequest`."""
 
     @property
     def max_length(self) -> int:
@@ -94,6 +96,7 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
         think_tokens=budget,
         answer_tokens=answer,
         note="; ".join(filter(None, (prompt.note, lost))),
+        column=request.column,
     )
 
 

@@ -39,6 +39,8 @@ class _Row(AnswerRow):
     """An answer that llama.cpp makes, in a ``slot`` of its."""
 
     slot: int
+    uses_held: bool
+    """Whether what the slot holds of an earlier prompt may be used."""
     is_background: bool = False
     computing: list[threading.Thread] = field(default_factory=list)
     """Threads that wait in llama.cpp for it."""
@@ -152,10 +154,14 @@ class LlamaBatch:
             self._peak.reset()
         checkpoint = self._loaded.checkpoint
         busy = {one.slot for one in (*self._rows, *self._leaving)}
+        slot, uses_held = self._slots.take(
+            planned.ids, busy, not planned.is_measure, planned.column
+        )
         row = _Row(
             id=request.answer,
             plan=planned,
-            slot=self._slots.take(planned.ids, busy, not planned.is_measure),
+            slot=slot,
+            uses_held=uses_held,
             splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=self._usage(),
             threads=self._server.threads,
@@ -205,6 +211,8 @@ class LlamaBatch:
         order = _order(row.plan, self._loaded.checkpoint.thought)
         order["prompt"] = [*row.plan.ids, *row.given]
         order["id_slot"] = row.slot
+        # Behind a thought that was ended, the slot holds this row's own beginning.
+        order["cache_prompt"] = row.uses_held or bool(row.computing)
         order["n_predict"] = row.max_tokens - row.output_tokens
         thread = threading.Thread(
             target=self._compute, args=(row, row.part, order), name="answer", daemon=True
@@ -288,7 +296,11 @@ class LlamaBatch:
         reasoning, shown, is_thought = row.split(text, made, bool(row.finish))
         if fresh or reasoning or shown:
             yield from delta_events(row.id, t_ns, reasoning, shown, is_thought, fresh)
-        for token in read_logprobs(choice.get("logprobs"))[0]:
+        tokens = read_logprobs(choice.get("logprobs"))[0]
+        # Of a character that several tokens make, llama.cpp tells the last one's alone.
+        for _ in range(fresh - len(tokens) if row.plan.sampling.logprobs else 0):
+            yield t_ns, Logprobs(row.id, "", None, [])
+        for token in tokens:
             yield t_ns, Logprobs(row.id, *token)
         if budget is not None and not row.thought_cut:
             row.raw.append(text)
@@ -333,7 +345,6 @@ def _order(plan: AnswerPlan, thought: ThoughtFormat | None) -> dict[str, Any]:
         "return_progress": True,
         "timings_per_token": True,
         "ignore_eos": plan.is_measure,
-        "cache_prompt": not plan.is_measure,
         "repeat_penalty": sampling.repetition_penalty,
         "repeat_last_n": plan.max_length,
         "n_probs": sampling.logprobs,
