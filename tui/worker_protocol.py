@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 
 LOG_STEP = "the log has the details"
 """The next step of what went wrong in the worker; its parent, which keeps the log, adds where."""
+SEND_TOKENS_S = 0.06
+"""Seconds between two reports of tokens: each bears its own time, and a screen shows no more."""
 
 
 class ProtocolError(ValueError):

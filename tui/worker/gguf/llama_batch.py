@@ -1,6 +1,7 @@
 """Answers that llama.cpp makes, as the events of `tui.worker.decode.batch.DecodeBatch`.
 
-Each answer has a thread that waits in llama.cpp; its pieces come through one queue. An answer
+Each answer has a thread that waits in llama.cpp; its pieces come through one queue, which is
+looked at every `SEND_TOKENS_S`: each look takes a core from the threads that compute. An answer
 that is cancelled is told of at once, and left by llama.cpp after what it computes then. llama.cpp
 computes all of them at once, those that a person waits for and the others: they share one batch.
 """
@@ -27,10 +28,8 @@ from tui.worker.gguf.slots import Slots
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
 from tui.worker.measure import PeakMemory
-from tui.worker_protocol import DecodeRequest
+from tui.worker_protocol import SEND_TOKENS_S, DecodeRequest
 
-_LONGEST_WAIT_S = 1.0
-"""Of a step; an order or a cancel ends it before, see `LlamaBatch.wake`."""
 _SEEDS = 1 << 32
 
 
@@ -98,7 +97,9 @@ class LlamaBatch:
         self._rows: list[_Row] = []
         self._leaving: list[_Row] = []
         """Rows that are over, of which llama.cpp may not know yet."""
-        self._inbox: queue.SimpleQueue[_Pieces | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Pieces] = queue.SimpleQueue()
+        self._woken = threading.Event()
+        """What is in the inbox is not to wait: the first of an answer, its end, an order."""
         self._numbers: dict[str, int] = {}
         self._slots = Slots(self._server.slots)
         self._prompt_clock = PromptClock()
@@ -194,17 +195,18 @@ class LlamaBatch:
             yield time.monotonic_ns(), Cancelled(row.id)
         if not self._rows:
             return
+        self._woken.wait(SEND_TOKENS_S)
+        self._woken.clear()
         with contextlib.suppress(queue.Empty):
-            if (found := self._inbox.get(timeout=_LONGEST_WAIT_S)) is None:
-                return
-            self._control.steps += 1
-            self._follow_prompt(found)
-            if not found.row.is_left and found.part == found.row.part:
-                yield from self._take(found)
+            while found := self._inbox.get_nowait():
+                self._control.steps += 1
+                self._follow_prompt(found)
+                if not found.row.is_left and found.part == found.row.part:
+                    yield from self._take(found)
 
     def wake(self) -> None:
         """Called by another thread: end a step that waits."""
-        self._inbox.put(None)
+        self._woken.set()
 
     def _start(self, row: _Row) -> None:
         """Have llama.cpp go on with what a row has."""
@@ -237,6 +239,8 @@ class LlamaBatch:
 
         def take(told: Any) -> bool:
             self._inbox.put(_Pieces(row, part, time.monotonic_ns(), told))
+            if not isinstance(told, dict) or "error" in told or not row.first_token_ns:
+                self._woken.set()
             return row.is_left or row.part != part
 
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.checkpoints.llama_cpp import PUBLISHED
-from tui.events import Body, Load
+from tui.events import Body, Delta, Load, Logprobs
 from tui.host import extras
 from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Progress
@@ -23,6 +23,7 @@ from tui.worker.measure import PeakMemory, Stopwatch
 from tui.worker.process.loaded_event import LoadFigures, loaded_event
 from tui.worker.process.wire import Channel, exit_process
 from tui.worker_protocol import (
+    SEND_TOKENS_S,
     Alive,
     AnswerOrder,
     CancelOrder,
@@ -245,8 +246,14 @@ class Worker:
             self._send_events(batch.step())
 
     def _send_events(self, events: Iterable[tuple[int, Body]]) -> None:
+        """Tokens are sent at most every `SEND_TOKENS_S`: each time the parent is woken, the
+        threads that compute wait for the core that it takes."""
         for t_ns, body in events:
-            self._channel.send(body, t_ns)
+            self._channel.hold(body, t_ns)
+            if not isinstance(body, Delta | Logprobs):
+                self._channel.flush()
+        if self._channel.held_s >= SEND_TOKENS_S:
+            self._channel.flush()
 
 
 def _lower_priority() -> None:

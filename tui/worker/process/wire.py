@@ -19,13 +19,32 @@ class Channel:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(True)
         self._lock = threading.Lock()
+        self._held: list[bytes] = []
+        self._flushed = 0.0
 
     def send(self, body: Body | Alive, t_ns: int | None = None) -> None:
         """Tell the parent of what happened at ``t_ns`` (default: now)."""
-        line = encode_report(body, time.monotonic_ns() if t_ns is None else t_ns)
+        self._write(encode_report(body, time.monotonic_ns() if t_ns is None else t_ns))
+
+    def hold(self, body: Body, t_ns: int) -> None:
+        """Tell the parent with the next `flush`. For one thread, as `flush` is."""
+        self._held.append(encode_report(body, t_ns))
+
+    @property
+    def held_s(self) -> float:
+        """Seconds since the last `flush`; 0 where nothing is held."""
+        return time.monotonic() - self._flushed if self._held else 0.0
+
+    def flush(self) -> None:
+        """Tell the parent what is held."""
+        lines, self._held = b"".join(self._held), []
+        self._flushed = time.monotonic()
+        self._write(lines)
+
+    def _write(self, lines: bytes) -> None:
         try:
             with self._lock:
-                self._socket.sendall(line)
+                self._socket.sendall(lines)
         except OSError:
             exit_process(0)
 
