@@ -121,3 +121,21 @@ def test_names_of_close_points_lie_over_no_other(at: tuple[float, float]) -> Non
         assert not one.meets(other)
     assert not any(name.meets(dot) for name in boxes[:6] for dot in boxes[6:])
     assert all(box.x >= 0 and box.x + box.width < 860 for box in boxes)
+
+
+@pytest.mark.parametrize("count", [2, 64])
+def test_the_legend_of_many_models_leaves_the_chart_its_height(count: int) -> None:
+    def draw(pygal: Any, options: dict[str, Any]) -> Any:
+        chart = pygal.XY(stroke=False, x_title="seconds", y_title="stars", **options)
+        for number in range(count):
+            chart.add(f"model {number}", [(number, number)])
+        return chart
+
+    drawn = draw_chart("many", draw)
+    heights = [
+        float(found) for found in re.findall(r'class="background"[^>]*height="([\d.]+)"', drawn)
+    ]
+    heights += [
+        float(found) for found in re.findall(r'height="([\d.]+)"[^>]*class="background"', drawn)
+    ]
+    assert "stars" in drawn and min(heights) > 150, heights

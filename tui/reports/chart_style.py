@@ -16,6 +16,8 @@ from tui.text.width import shorten
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by colour-blind readers, too."""
 _MAX_LABEL = 28
+_HEIGHT, _LEGEND_COLUMNS, _LEGEND_ROW = 380, 3, 25
+"""Pixels of a chart and of a row of its legend."""
 
 
 def short_label(label: str) -> str:
@@ -55,10 +57,9 @@ def draw_chart(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
             "style": style,
             "js": [],
             "width": 860,
-            "height": 380,
             "legend_at_bottom": True,
             "margin_bottom": 30,
-            "legend_at_bottom_columns": 3,
+            "legend_at_bottom_columns": _LEGEND_COLUMNS,
             "truncate_legend": -1,
             "disable_xml_declaration": True,
             "include_x_axis": True,
@@ -68,6 +69,9 @@ def draw_chart(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
         },
     )
     chart.uuid = name
+    # The legend takes from the height: of many models it would leave none.
+    more_rows = max(0, len(chart.raw_series) // _LEGEND_COLUMNS - 1)
+    chart.height = _HEIGHT + more_rows * _LEGEND_ROW
     return make_inert(chart.render())
 
 
