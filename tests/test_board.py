@@ -119,31 +119,70 @@ def test_stars_change_and_go() -> None:
 def test_stars_and_votes_of_raters_stand_side_by_side() -> None:
     board = fold(
         answered(
+            (9, 1, ev.Asked(2, "a", "甲")),
             (9, RUN, ev.Rated(1, "逻辑", 4, "李")),
             (9, RUN, ev.Rated(1, "逻辑", 2)),
             (9, RUN, ev.Rated(1, "逻辑", 5, "李")),
-            (9, RUN, ev.Voted("q", 1, 2, "left", "李")),
-            (9, RUN, ev.Voted("q", 1, 2, "tie")),
+            (9, RUN, ev.Voted("a", 1, 2, "left", "李")),
+            (9, RUN, ev.Voted("a", 1, 2, "tie")),
         )
     )
     answer = board.answers[1]
     assert answer.stars == {"逻辑": 5}, "the newest"
     assert answer.stars_of("") == {"逻辑": 2} and answer.stars_of("李") == {"逻辑": 5}
-    assert board.votes == {("q", 1, 2): "tie"} and board.votes_of("李") == {("q", 1, 2): "left"}
+    assert board.votes == {("a", 1, 2): "tie"} and board.votes_of("李") == {("a", 1, 2): "left"}
     fold(
-        stream((9, RUN, ev.Rated(1, "逻辑", 0, "李")), (9, RUN, ev.Voted("q", 1, 2, "none"))), board
+        stream((9, RUN, ev.Rated(1, "逻辑", 0, "李")), (9, RUN, ev.Voted("a", 1, 2, "none"))), board
     )
-    assert answer.stars == {"逻辑": 2} and board.votes == {("q", 1, 2): "left"}
+    assert answer.stars == {"逻辑": 2} and board.votes == {("a", 1, 2): "left"}
 
 
 def test_the_newest_verdict_of_a_judge_counts_whichever_way_it_is_written() -> None:
-    first = ev.Judged("q", 1, 2, "left", "j")
+    asked = (9, 1, ev.Asked(2, "a", "甲"))
+    first = ev.Judged("a", 1, 2, "left", "j", ["left", "left"])
     newer, plain = (
-        ev.Judged("q", 2, 1, "tie", "j"),
-        ev.Judged("q", 1, 2, "none", "j", plain_text=True),
+        ev.Judged("a", 2, 1, "tie", "j", ["left", "right"]),
+        ev.Judged("a", 1, 2, "none", "j", plain_text=True),
     )
-    board = fold(answered((9, RUN, first), (9, RUN, newer), (9, RUN, plain)))
+    board = fold(answered(asked, (9, RUN, first), (9, RUN, newer), (9, RUN, plain)))
     assert list(board.judged.values()) == [newer, plain]
+
+
+def test_judgements_that_nobody_can_have_made_do_not_count() -> None:
+    asked = [(9, 1, ev.Asked(2, "a", "甲")), (9, 1, ev.Asked(3, "b", "乙"))]
+    stars = [(9, RUN, ev.Rated(1, "逻辑", n)) for n in (2**62, -1, 6, 99)]
+    votes = [
+        (9, RUN, ev.Voted(*vote))
+        for vote in (
+            ("a", 1, 1, "left"),
+            ("a", 1, 99, "left"),
+            ("a", 1, 3, "left"),
+            ("b", 1, 2, "left"),
+            ("a", 1, 2, "banana"),
+        )
+    ]
+    verdicts = [
+        (9, RUN, ev.Judged(*pair, "left", "j", ["left", "left"]))
+        for pair in (("a", 1, 1), ("a", 1, 99), ("a", 1, 3), ("b", 1, 2))
+    ]
+    board = fold(answered(*asked, *stars, *votes, *verdicts))
+    assert not board.answers[1].ratings and not board.ballots and not board.judged
+
+
+def test_a_judge_s_choice_is_what_its_two_orders_agree_on() -> None:
+    asked = (9, 1, ev.Asked(2, "a", "甲"))
+    told: list[tuple[list[str], str]] = [
+        (["right", "right"], "right"),
+        (["left", "right"], "tie"),
+        ([], "none"),
+        (["left"], "none"),
+        (["left", "x"], "none"),
+        (["left", "left", "left"], "none"),
+    ]
+    for said, choice in told:
+        board = fold(answered(asked, (9, RUN, ev.Judged("a", 1, 2, "left", "j", said))))
+        (judged,) = board.judged.values()
+        assert judged.choice == choice, said
 
 
 def test_events_nobody_introduced_are_ignored() -> None:

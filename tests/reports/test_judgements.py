@@ -75,7 +75,7 @@ def test_verdicts_of_any_type_end_in_words(tmp_path: Path) -> None:
         event = ev.Judged(f"q{q}", *both, "left", "j", said, said, False, {"d": said, "e": 3})  # type: ignore[arg-type]
         made.events.append((RUN, event))
     document = made.document()
-    assert "preferred alpha on 4" in sentence(document.conclusion, "The judge j")
+    assert "no verdict that could be read on 4" in sentence(document.conclusion, "The judge j")
     assert all(section.verdicts for section in document.sections)
 
 

@@ -60,7 +60,12 @@ def test_the_most_different_come_first_whatever_they_differ_in() -> None:
     assert [r.passed for r in checked[5]] == [False, False]
     found = of_board(board, "check", checked)
     assert found.checks == 0.5 and found.length == 1 and found.is_differing
-    script.say(RUN, ev.Judged("same", 1, 0, "left", "j"), ev.Rated(0, "d", 5), ev.Rated(1, "d", 1))
+    script.say(
+        RUN,
+        ev.Judged("same", 1, 0, "left", "j", ["left"] * 2),
+        ev.Rated(0, "d", 5),
+        ev.Rated(1, "d", 1),
+    )
     board = board_of(script)
     same = of_board(board, "same", {})
     assert (same.stars, same.verdicts, same.same_text) == (4, 1, True) and same.is_differing
@@ -87,5 +92,5 @@ def test_a_verdict_that_nobody_could_read_says_nothing() -> None:
     script = made()
     script.say(RUN, ev.Judged("same", 0, 1, "none", "j"))
     assert of_board(board_of(script), "same", {}).verdicts is None
-    script.say(RUN, ev.Judged("same", 0, 1, "tie", "k"))
+    script.say(RUN, ev.Judged("same", 0, 1, "tie", "k", ["tie"] * 2))
     assert of_board(board_of(script), "same", {}).verdicts == 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.board.judgements import read_verdicts
 from tui.events import Event, Judged
 from tui.events.json_form import decode, encode
 from tui.scoring.judge import (
@@ -16,7 +17,6 @@ from tui.scoring.judge import (
     parse_verdict,
     prompt_language,
     read_reasons,
-    read_verdicts,
 )
 from tui.scoring.plain_text import count_markdown, strip_markdown
 

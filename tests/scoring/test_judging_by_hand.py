@@ -42,7 +42,7 @@ def test_ratings_are_appended_to_a_closed_session_and_can_be_changed(path: Path)
         journal.append(journal.last_us, RUN, body)
     journal.append(journal.last_us, RUN, make_vote("q0", 6, 0, "left"))
     journal.append(journal.last_us, RUN, make_vote("q0", 0, 6, "tie"))
-    journal.append(journal.last_us, RUN, ev.Judged("q0", 0, 6, "left", "demo"))
+    journal.append(journal.last_us, RUN, ev.Judged("q0", 0, 6, "left", "demo", ["left"] * 2))
     journal.close()
     after = reader.read(path)
     assert after.verdict == "complete" and after.events[: len(before.events)] == before.events

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tui import events as ev
+from tui.board import judgements
 from tui.board.state import Answer, Board, BoardQuestion, Model
 from tui.events import RUN, Event
 
@@ -38,13 +39,16 @@ def _apply_run(board: Board, event: Event) -> None:
             board.memory_used, board.memory_limit = used, limit
             _add_memory_sample(board, event.t_us // MEMORY_STEP_US)
         case ev.Voted(question=question, left=left, right=right, choice=choice) as voted:
+            if not judgements.is_vote(board, voted):
+                return
             ballot = (voted.rater, question, left, right)
             board.ballots.pop(ballot, None)
             if choice != "none":
                 board.ballots[ballot] = choice
         case ev.Judged(left=left, right=right) as judged:
             key = (judged.judge, judged.plain_text, min(left, right), max(left, right))
-            board.judged[key] = judged
+            if read := judgements.counted(board, judged):
+                board.judged[key] = read
         case ev.Note() as note:
             _apply_note(board, note)
         case ev.Rated() as rated:
@@ -117,7 +121,8 @@ def _apply_chosen(board: Board, id_: int) -> None:
 
 
 def _apply_rating(board: Board, rated: ev.Rated) -> None:
-    if answer := board.answers.get(rated.answer):
+    answer = board.answers.get(rated.answer)
+    if answer and judgements.is_rating(rated):
         key = (rated.rater, rated.dimension)
         answer.ratings.pop(key, None)
         if rated.stars:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from tui import board as bd
+from tui.board.judgements import MAX_STARS
 from tui.reports.contention import describe_contention
 from tui.reports.document import AnswerCard, Figure, QuestionSection, QuestionTurn, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
@@ -12,7 +13,7 @@ from tui.reports.messages import ReportMessages
 from tui.reports.place_ids import place_id
 from tui.reports.run_tables import describe_verdict
 from tui.reports.verdicts import verdict_lines
-from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.scoring.dimensions import Dimension
 from tui.text.sanitise import clean, collapse_line
 from tui.text.translation import translate
 

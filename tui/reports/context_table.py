@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from tui import board as bd
+from tui.board.judgements import MAX_STARS
 from tui.reports import evidence
 from tui.reports.document import Cell, Table
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.scoring.dimensions import MAX_STARS
 from tui.text.sanitise import collapse_line
 
 BEST_MARK = 10

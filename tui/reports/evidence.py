@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from tui import board as bd
 from tui import events as ev
+from tui.board.judgements import DECIDING, MAX_STARS
 from tui.metrics import chars_s
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import mean, question_means
-from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Comparison, Duel, QuestionPairs, Samples, pair_samples
-from tui.scoring.stars import DECIDING, mirrored
+from tui.scoring.stars import mirrored
 
 Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
 """The results of checks by session and answer."""
@@ -324,8 +324,10 @@ def people_duels(merged: MergedSessions, found: JudgeVerdicts) -> list[Duel]:
 def panel_of(
     by_judge: Mapping[JudgeKey, JudgeVerdicts],
 ) -> dict[JudgeKey, JudgeVerdicts]:
-    """The judges that were shown the answers in the same way, where there are several."""
-    groups = [{k: v for k, v in by_judge.items() if k.plain_text is form} for form in (False, True)]
+    """The judges that were shown the answers in the same way and could be read, where there are
+    several."""
+    read = {k: v for k, v in by_judge.items() if any(j.choice in DECIDING for _, j in v)}
+    groups = [{k: v for k, v in read.items() if k.plain_text is form} for form in (False, True)]
     largest = max(groups, key=len)
     return largest if len(largest) > 1 else {}
 

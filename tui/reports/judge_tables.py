@@ -6,6 +6,7 @@ from statistics import median
 
 from tui import events as ev
 from tui.board import Answer
+from tui.board.judgements import LEFT, RIGHT, agreed, read_verdicts
 from tui.reports import evidence
 from tui.reports.certainty import SHARE
 from tui.reports.document import Table
@@ -17,7 +18,7 @@ from tui.reports.score_tables import duel_table
 from tui.scoring import rank
 from tui.scoring.agreement import compute_agreement, correct_share
 from tui.scoring.dimensions import dimension_name
-from tui.scoring.judge import LEFT, RIGHT, agreed, is_flipped, read_verdicts
+from tui.scoring.judge import is_flipped
 from tui.scoring.plain_text import count_markdown
 from tui.scoring.rank import Duel
 from tui.text.sanitise import collapse_line

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from tui.board import Answer
+from tui.board.judgements import MAX_STARS
 from tui.host.errors import UserError
 from tui.reports import evidence
 from tui.reports.caveats import Side, describe_sides
@@ -26,7 +27,6 @@ from tui.reports.merge import (
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import mean
 from tui.scoring.differences import similarity
-from tui.scoring.dimensions import MAX_STARS
 from tui.sessions.reader import RecordedSession
 
 

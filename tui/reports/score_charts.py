@@ -4,6 +4,7 @@ dimension, seconds per question."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tui.board.judgements import MAX_STARS
 from tui.reports import evidence
 from tui.reports.chart_labels import spread_labels
 from tui.reports.chart_style import draw_chart, say_left_out, short_label
@@ -12,7 +13,7 @@ from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import mean
-from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.scoring.dimensions import Dimension
 from tui.text.sanitise import collapse_line
 
 _BARS = ("#08306b", "#fd8d3c", "#a6dba0", "#6a51a3", "#fee391", "#525252", "#9ecae1")

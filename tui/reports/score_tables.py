@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 from statistics import median
 
+from tui.board.judgements import MAX_STARS
 from tui.reports import evidence
 from tui.reports.certainty import SHARE, STARS, Scale, format_p
 from tui.reports.comparable import Glances, best_of
@@ -15,7 +16,7 @@ from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
 from tui.scoring.checks import CheckResult
-from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten

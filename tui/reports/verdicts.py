@@ -2,11 +2,12 @@
 
 from tui import events as ev
 from tui.board import Answer
+from tui.board.judgements import read_verdicts
 from tui.reports.evidence import JudgeKey
 from tui.reports.judge_tables import judge_name
 from tui.reports.merge import MergedSessions, QuestionRow, SourceSession
 from tui.reports.messages import ReportMessages
-from tui.scoring.judge import is_flipped, read_reasons, read_verdicts
+from tui.scoring.judge import is_flipped, read_reasons
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten
 

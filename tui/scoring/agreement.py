@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tui.board import Board
+from tui.board.judgements import MAX_STARS
 from tui.events import Judged
-from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.paired import Z_95
 from tui.scoring.rank import QuestionPairs
 

@@ -7,8 +7,6 @@ from typing import Any
 from tui.events import Session
 from tui.questions.question_set import MAX_DIMENSIONS
 
-MAX_STARS = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Dimension:

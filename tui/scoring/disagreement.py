@@ -7,9 +7,8 @@ from itertools import combinations
 from statistics import fmean
 
 from tui.board import Answer, Board
+from tui.board.judgements import DECIDING, MAX_STARS
 from tui.scoring.checks import CheckResult
-from tui.scoring.dimensions import MAX_STARS
-from tui.scoring.stars import DECIDING
 
 _LARGE_RATIO = 4.0
 """A ratio of lengths or times from which on a question differs as far as can be."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui.board.judgements import LEFT, NONE, RIGHT, TIE, agreed
 from tui.events import Judged
 from tui.scoring.plain_text import strip_markdown
 
@@ -55,9 +56,6 @@ _DIMENSIONS = {
     "{names}。",
 }
 _SEPARATOR = {"en": ", ", "zh": "、"}
-
-LEFT, RIGHT, TIE, NONE = "left", "right", "tie", "none"
-CHOICES = (LEFT, RIGHT, TIE, NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +103,9 @@ def is_flipped(verdicts: Sequence[str]) -> bool:
     return NONE not in verdicts and len(set(verdicts)) > 1
 
 
-def read_verdicts(said: object) -> list[str]:
-    """The verdicts of a recorded event, ``none`` for what is no word that we know: a session
-    file may hold anything."""
-    listed = said if isinstance(said, list) else []
-    return [one if isinstance(one, str) and one in CHOICES else NONE for one in listed]
-
-
 def read_reasons(event: Judged) -> list[str]:
-    """The words of a recorded event, likewise."""
+    """The words of a recorded event: a session file may hold anything."""
     return [reason if isinstance(reason, str) else "" for reason in event.reasons]
-
-
-def agreed(verdicts: Sequence[str]) -> str:
-    """What both orders agree on: ``tie`` where they do not, ``none`` without two of them."""
-    if len(verdicts) != 2 or NONE in verdicts:
-        return NONE
-    return verdicts[0] if verdicts[0] == verdicts[1] else TIE
 
 
 def judge_pair(

@@ -3,18 +3,14 @@
 from collections.abc import Mapping
 
 from tui.board import Answer, Board
+from tui.board.judgements import MAX_STARS, VOTE_CHOICES
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import (
-    MAX_STARS,
     Dimension,
     configured_dimensions,
     resolve_dimensions,
 )
 
-DECIDING = ("left", "right", "tie", "bad")
-"""Choices of a vote or of a judge that say something of the two answers."""
-VOTE_CHOICES = (*DECIDING, "none")
-"""Of a vote; ``none`` takes it back."""
 MAX_NOTE = 2000
 """Characters of a person's note; the rest is cut off."""
 Stars = tuple[tuple[Dimension, int], ...]

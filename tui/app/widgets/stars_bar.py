@@ -10,8 +10,8 @@ from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.judge_bar import JudgeBar, JudgingHost
 from tui.board import Answer
+from tui.board.judgements import MAX_STARS
 from tui.events import Judgement, Rated, Voted
-from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.stars import make_rating
 from tui.text.sanitise import one_line
 

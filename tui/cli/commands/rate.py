@@ -12,13 +12,13 @@ from rich.cells import set_cell_size
 
 from tui.app.pane.wrapping import wrap_line
 from tui.board import Board, fold
+from tui.board.judgements import MAX_STARS
 from tui.cli.support import settings_in_force
 from tui.cli.support.key_input import read_key
 from tui.cli.support.printing import tell
 from tui.cli.support.rating_steps import Judgement, KeyTable, Step, make_steps, make_undone
 from tui.events import RUN, Body
 from tui.scoring.dimensions import (
-    MAX_STARS,
     Dimension,
     configured_dimensions,
     resolve_dimensions,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.board import Answer
+from tui.board.judgements import LEFT, NONE, RIGHT, TIE
 from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
@@ -159,7 +160,7 @@ def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> boo
             kin = judging.is_same_family(family, (_family(a), _family(b)))
             event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
             journal.append(journal.last_us, RUN, event)
-            unread += event.choice == judging.NONE
+            unread += event.choice == NONE
             place = f"{done}/{len(job.pairs)} {row.id}"
             tell(_progress_line(place, event.choice, a.label, b.label))
     finally:
@@ -174,10 +175,10 @@ def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> boo
 
 
 def _progress_line(place: str, choice: str, left: str, right: str) -> str:
-    if choice in (judging.LEFT, judging.RIGHT):
-        better, worse = (left, right) if choice == judging.LEFT else (right, left)
+    if choice in (LEFT, RIGHT):
+        better, worse = (left, right) if choice == LEFT else (right, left)
         return f"{place}: {better} before {worse}"
-    if choice == judging.TIE:
+    if choice == TIE:
         return f"{place}: a tie of {left} and {right}"
     return f"{place}: no readable verdict on {left} and {right}"
 
