@@ -44,6 +44,17 @@ def test_a_speed_of_a_batch_is_marked_at_any_width() -> None:
     assert narrow == "38.0+ tok/s" and "38.0 tok/s (batch 4)" in wide
 
 
+def test_both_figures_of_a_disturbed_answer_are_marked() -> None:
+    script = EventScript("Qwen2.5-Coder-0.5B")
+    script.ready(0)
+    script.say(0, Asked(1, "logic", "?"), Started(1))
+    script.say(0, Answered(1, "stop", ttft_ms=9.0, decode_tok_s=38.0, contended=True))
+    board = fold(script.drain()[1])
+    theme = themes.load(Path(themes.__file__).parents[3] / "themes" / "duibi-dark.toml")
+    header = pane_header(board, board.models[0], "logic", Appearance(theme, Messages("en")), 90)
+    assert "TTFT 9 ms*  38.0* tok/s" in header[-1][0]
+
+
 def test_a_disturbed_time_is_marked_also_without_a_speed() -> None:
     """An answer of one token has no speed that could carry the mark."""
     script = EventScript("Qwen2.5-Coder-0.5B")

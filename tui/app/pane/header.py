@@ -83,20 +83,20 @@ def state_text(board: Board, model: Model, answer: Answer | None, appearance: Ap
 def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> str:
     """TTFT and speed of an answer, as far as they are known; ``~`` before a speed says that
     its tokens are estimated, as those of a service are until it has told their number, ``*``
-    behind it that it did not have its cores for itself."""
+    behind a figure that the answer did not have its cores for itself."""
     if answer is None:
         return measured_text(model, appearance)
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
     if ttft is None:
         return ""
-    is_spoilt = answer.figures is not None and answer.figures.contended
+    mark = "*" * (answer.figures is not None and answer.figures.contended)
     if speed is None:
-        return appearance.say("pane.ttft", ttft=format_milliseconds(ttft) + "*" * is_spoilt)
+        return appearance.say("pane.ttft", ttft=format_milliseconds(ttft) + mark)
     known = answer.figures or answer.started
     name = "pane.ttft_speed_batch" if known and known.batch > 1 else "pane.ttft_speed"
     told = _marked_rate(model, answer, speed)
     return appearance.say(
-        name, ttft=format_milliseconds(ttft), speed=told, rows=known.batch if known else 1
+        name, ttft=format_milliseconds(ttft) + mark, speed=told, rows=known.batch if known else 1
     )
 
 
@@ -130,7 +130,8 @@ def measured_text(model: Model, appearance: Appearance) -> str:
     if told is None or told.ttft_ms is None or told.decode_tok_s is None:
         return ""
     ttft, speed = format_milliseconds(told.ttft_ms), format_rate(told.decode_tok_s)
-    return appearance.say("pane.measured", ttft=ttft, speed=speed + "*" * told.contended)
+    mark = "*" * told.contended
+    return appearance.say("pane.measured", ttft=ttft + mark, speed=speed + mark)
 
 
 def pane_header(
