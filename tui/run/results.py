@@ -1,6 +1,6 @@
 """What came of a run: an exit code, a JSON document, a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -193,12 +193,9 @@ def table_notes(board: Board) -> list[str]:
         )
     if empty := sum(answer.is_empty for answer in newest):
         said.append(f"answers without any text: {empty}; they count for no E2E and no chars/s")
-    if board.header and (sharing := board.header.columns_that_share):
-        labels = [board.models[i].label for i in sharing]
-        said.append(f"{', '.join(labels)} use the weights of a model before them, in one worker")
+    said += _sharing_notes(board)
     if any(figure.is_contended for figure in figures):
-        reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
-        said.append("; ".join([DISTURBED_NOTE, *reasons]))
+        said.append(disturbed_note(_contenders(board)))
     said += [note for model in board.models for note in _price_notes(board, model)]
     spent = [charge for model in board.models if (charge := charge_of(board, model))]
     # The lines of a run have the mark also where no figure of the table does; nothing was counted
@@ -268,6 +265,27 @@ _CONTENDED = {
     "stopped": "its process was stopped",
     "suspended": "the machine was suspended",
 }
+
+
+def disturbed_note(contenders: Iterable[str]) -> str:
+    """What ``*`` behind a figure means, and who had the cores (`tui.metrics.CONTENDERS`)."""
+    reasons = [_CONTENDED[by] for by in sorted(contenders) if by in _CONTENDED]
+    return "; ".join([DISTURBED_NOTE, *reasons])
+
+
+def _sharing_notes(board: Board) -> list[str]:
+    """Which columns answer with the weights of which model."""
+    held: dict[int, list[str]] = {}
+    for number in board.header.columns_that_share if board.header else ():
+        owner = board.header.models[number]["weights_of"] if board.header else 0
+        held.setdefault(owner, []).append(board.models[number].label)
+    owners = {number: board.models[number].label for number in held}
+    return [
+        f"{', '.join(labels)} use the weights of {owners[number]}, in one worker"
+        if len(labels) > 1
+        else f"{labels[0]} uses the weights of {owners[number]}, in one worker"
+        for number, labels in held.items()
+    ]
 
 
 def _contenders(board: Board) -> set[str]:

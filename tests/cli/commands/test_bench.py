@@ -22,6 +22,14 @@ from tui.host import cpu, format_speeds, page_cache
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """On a machine at rest, so that figures are kept."""
     monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.0)
+    run_round = standard_measure.run_round
+
+    def at_rest(*given: Any) -> Any:
+        made = run_round(*given)
+        ends = [replace(one, contended=False, contended_by="") for one in made.answers]
+        return replace(made, answers=tuple(ends))
+
+    monkeypatch.setattr(standard_measure, "run_round", at_rest)
     folder = tiny.write_llama(tmp_path / "tiny")
     (folder / "generation_config.json").write_text("{}")
     return str(folder)
@@ -146,3 +154,29 @@ def test_a_batch_that_is_slower_in_sum_is_said(
     assert said in capsys.readouterr().err
     (key,) = format_speeds.read().batches
     assert format_speeds.read().is_slower_together(key, "fp32", 2)
+
+
+@pytest.mark.usefixtures("known_bandwidth")
+def test_a_disturbed_row_is_marked_told_and_not_kept(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch 2 loses cores to other programs."""
+    run_round = standard_measure.run_round
+
+    def disturbed(engine: LocalEngine, prompt: int, new: int, answers: int) -> Any:
+        made = run_round(engine, prompt, new, answers)
+        by = "programs" if answers == 2 else ""
+        ends = [replace(one, contended=bool(by), contended_by=by) for one in made.answers]
+        return replace(made, answers=tuple(ends))
+
+    monkeypatch.setattr(standard_measure, "run_round", disturbed)
+    given = ["--prompt", "16", "--new", "4", "--repeat", "1", "--batch", "1,2"]
+    assert run(["bench", f"{model}@fp32", *given]) == 0
+    said = capsys.readouterr()
+    head, one, two = said.out.splitlines()
+    places = slice(head.index("PREFILL"), head.index("LOAD s"))
+    assert one[places].count("*") == 0 and two[places].count("*") == 4
+    note = "* it did not have its cores for itself; other programs took them"
+    assert said.err.count(note) == 1
+    (kept,) = format_speeds.read().batches.values()
+    assert list(kept) == [1]

@@ -119,7 +119,8 @@ def test_columns_of_one_checkpoint_are_one_worker(small: Path, tmp_path: Path) -
     assert {a["output_tokens"] for a in models[0]["answers"]} == {5}
     assert {a["output_tokens"] for a in models[3]["answers"]} == {9}
     assert len({model["load_s"] for model in models}) == 1, "it was loaded once"
-    assert "use the weights of a model before them" in told
+    first, *others = (model["label"] for model in models)
+    assert f"{', '.join(others)} use the weights of {first}, in one worker" in told
     (file,) = tmp_path.glob("*.duibi")
     report = tmp_path / "report.md"
     code, _, told = in_this_process("report", str(file), "--format", "md", "--out", str(report))

@@ -26,6 +26,7 @@ from tui.host import cpu, extras, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.conversion import disk_remark
 from tui.models.resolved import LOCAL, ResolvedModel
+from tui.run.results import disturbed_note
 from tui.text.translation import tr
 from tui.text.units import format_size
 
@@ -46,6 +47,8 @@ class BenchResult:
     None if not known.
     ``decode_tok_s`` is of one answer, ``all_tok_s`` of all answers of the batch together,
     prefill included; ``bytes_read`` are the weights that every step reads, once for all.
+    ``contended``: an answer lost cores, ``contended_by`` says to whom; ``load_contended_by`` who
+    had cores of the load, empty where nobody did.
     """
 
     model: str
@@ -66,6 +69,9 @@ class BenchResult:
     bytes_read: int
     read_bytes_s: float | None
     notes: list[str]
+    contended: bool = False
+    contended_by: str = ""
+    load_contended_by: str = ""
 
     @property
     def bandwidth_share(self) -> float | None:
@@ -122,12 +128,17 @@ def bench(
         speeds = {one.batch: one.all_tok_s for one in results if one.model == model.label}
         _say_slow_batches(model, speeds)
         if cores == cpu.cores() and loaded.device == "cpu":
-            _keep_batches(model, loaded, speeds)
+            spoilt = {one.batch for one in results if one.contended and one.model == model.label}
+            if calm := {size: speeds[size] for size in speeds.keys() - spoilt}:
+                _keep_batches(model, loaded, calm)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
         print_json({"results": rows})
     else:
         print(table([heads(*_HEAD), *map(_row, results)]))
+        if any(one.contended or one.load_contended_by for one in results):
+            by = {by for one in results for by in (one.contended_by, one.load_contended_by)}
+            tell(disturbed_note(by))
         for device, limit in limits.items():
             if limit is not None:
                 tell(f"this machine reads {limit / 1e9:.1f} GB/s ({device})")
@@ -168,14 +179,17 @@ _HEAD = (
 
 
 def _row(one: BenchResult) -> tuple[str, ...]:
+    mark, load_mark = "*" * one.contended, "*" * bool(one.load_contended_by)
+    speeds = (one.prefill_tok_s, one.decode_tok_s, one.all_tok_s)
     return (
         *(one.model, one.device, one.kernels or "-", str(one.batch), str(one.prompt_tokens)),
-        *(f"{one.prefill_tok_s:.1f}", f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}"),
-        *(f"{one.ttft_ms:.0f}", f"{one.load_s:.1f}", _file_cache_text(one.file_cache)),
+        *(f"{speed:.1f}{mark}" for speed in speeds),
+        *(f"{one.ttft_ms:.0f}{mark}", f"{one.load_s:.1f}{load_mark}"),
+        _file_cache_text(one.file_cache),
         *(
             format_size(one.peak_private),
             format_size(one.peak_mapped),
-            "-" if one.bandwidth_share is None else f"{one.bandwidth_share:.0%}",
+            "-" if one.bandwidth_share is None else f"{one.bandwidth_share:.0%}{mark}",
         ),
     )
 
@@ -258,6 +272,9 @@ def _measure(
         bytes_read=_bytes_per_step(model, loaded),
         read_bytes_s=limit,
         notes=loaded.notes,
+        contended=seen.contended,
+        contended_by=seen.contended_by,
+        load_contended_by=loaded.contended_by if loaded.contended else "",
     )
 
 
