@@ -14,6 +14,7 @@ from tui.scoring.judge import (
     judge_pair,
     judge_prompt,
     parse_dimension,
+    parse_letter,
     parse_verdict,
     prompt_language,
     read_reasons,
@@ -48,10 +49,47 @@ def test_a_judge_of_positions_gives_ties_and_is_found_out() -> None:
 
 
 def test_an_unreadable_verdict_is_none_and_no_flip() -> None:
-    replies = iter(["[[A]]", "I cannot say."])
-    found = judge_pair(lambda _: next(replies), "q", "x", "y")
+    replies = iter(["[[A]]", "I cannot say.", "Both."])
+    found = judge_pair(lambda *_: next(replies), "q", "x", "y")
     assert (found.choice, found.is_flipped) == ("none", False)
-    assert found.reasons == ("[[A]]", "I cannot say.")
+    assert found.reasons == ("[[A]]", "I cannot say.\n\nBoth.")
+
+
+def test_a_judge_that_gave_no_verdict_is_asked_for_the_letter_alone() -> None:
+    """Small judges give reasons without an end, and a limit cuts others before it."""
+    heard: list[tuple[str, ...]] = []
+
+    def judge(*turns: str) -> str:
+        heard.append(turns)
+        if len(turns) == 1:
+            return "Logic: A\nHumour: B\nThe first of the"
+        return "A." if "良い" in shown_answers(turns[0])[0] else "**B** is better"
+
+    dimensions = [("logic", "Logic"), ("humour", "Humour")]
+    found = judge_pair(judge, "q", "良い", "bad", dimensions=dimensions)
+    assert (found.choice, found.verdicts) == ("left", ("left", "left"))
+    assert found.dimensions == {"logic": ("left", "right"), "humour": ("right", "left")}
+    assert [len(turns) for turns in heard] == [1, 3, 1, 3]
+    assert heard[1][:2] == (heard[0][0], "Logic: A\nHumour: B\nThe first of the")
+    assert "one letter only" in heard[1][2]
+    assert found.reasons[0].endswith("The first of the\n\nA.")
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("B", "right"),
+        ("Answer A is better.", "left"),
+        ("平局，C。", "tie"),
+        ("[[b]]", "right"),
+        ("A, B", "none"),
+        ("A, B, or C for a tie.", "none"),
+        ("Better", "none"),
+        ("", "none"),
+    ],
+)
+def test_the_letter_alone_is_read(reply: str, verdict: str) -> None:
+    assert parse_letter(reply) == verdict
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from tui.board.judgements import LEFT, NONE, RIGHT, TIE, agreed
 from tui.events import Judged
 from tui.scoring.plain_text import strip_markdown
 
-Ask = Callable[[str], str]
-"""Puts a prompt to a model and returns its whole answer."""
+Ask = Callable[..., str]
+"""Puts a conversation to a model, its prompts and answers in turn, and returns the whole next
+answer."""
 
 MAX_ANSWER = 6_000
 """Code points of each answer that the judge is shown."""
@@ -54,6 +55,10 @@ _DIMENSIONS = {
     "in “{example}: A”, B, or C for a tie: {names}.",
     "zh": "然后对下列每个维度各写一行，说明哪个回答更好，例如“{example}：A”，B，平局写 C："
     "{names}。",
+}
+_LETTER_ALONE = {
+    "en": "Which answer is better? Write one letter only: A, B, or C for a tie.",
+    "zh": "哪个回答更好？只写一个字母：A、B，平局写 C。",
 }
 _SEPARATOR = {"en": ", ", "zh": "、"}
 
@@ -126,11 +131,12 @@ def judge_pair(
     if plain_text:
         left, right = strip_markdown(left), strip_markdown(right)
     names = [name for _, name in dimensions]
-    replies = (
-        ask(judge_prompt(question, left, right, rubric, lang, names)),
-        ask(judge_prompt(question, right, left, rubric, lang, names)),
+    prompts = (
+        judge_prompt(question, left, right, rubric, lang, names),
+        judge_prompt(question, right, left, rubric, lang, names),
     )
-    verdicts = (parse_verdict(replies[0]), _exchanged(parse_verdict(replies[1])))
+    (first, first_verdict), (second, second_verdict) = (_judge(ask, one, lang) for one in prompts)
+    replies, verdicts = (first, second), (first_verdict, _exchanged(second_verdict))
     by_dimension = {
         id_: (parse_dimension(replies[0], name), _exchanged(parse_dimension(replies[1], name)))
         for id_, name in dimensions
@@ -138,10 +144,21 @@ def judge_pair(
     return JudgeVerdict(
         agreed(verdicts),
         verdicts,
-        (replies[0][:MAX_REASON], replies[1][:MAX_REASON]),
+        replies,
         {id_: said for id_, said in by_dimension.items() if said != (NONE, NONE)},
         plain_text,
     )
+
+
+def _judge(ask: Ask, prompt: str, lang: str) -> tuple[str, str]:
+    """What a judge says of one order, and its verdict. Where none can be read, as small judges and
+    those that are cut leave it out, it is asked for the letter alone."""
+    reply = ask(prompt)
+    verdict, said = parse_verdict(reply), reply[:MAX_REASON]
+    if verdict == NONE and reply.strip():
+        letter = ask(prompt, reply, _LETTER_ALONE[lang])
+        verdict, said = parse_letter(letter), f"{said}\n\n{letter[:MAX_REASON]}"
+    return said, verdict
 
 
 def _exchanged(verdict: str) -> str:
@@ -192,6 +209,13 @@ def parse_verdict(reply: str) -> str:
         marks = re.findall(r"^\W*([ABC])\W*$", reply.strip(), flags=re.IGNORECASE)
     letters = [mark.upper() for mark in marks]
     return _BY_LETTER[letters[-1]] if 0 < len(set(letters)) < len(_BY_LETTER) else NONE
+
+
+def parse_letter(reply: str) -> str:
+    """As `parse_verdict`, of a reply that was to be one letter: also by the only one of A, B, C
+    that stands in it alone."""
+    letters = set(re.findall(r"(?<![A-Za-z])[ABC](?![A-Za-z'’])", reply))
+    return _BY_LETTER[letters.pop()] if len(letters) == 1 else parse_verdict(reply)
 
 
 def parse_dimension(reply: str, name: str) -> str:

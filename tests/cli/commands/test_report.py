@@ -288,6 +288,7 @@ def test_a_judge_without_any_readable_verdict_is_said_and_fails(
     err = capsys.readouterr().err
     assert "1/2 " in err and "no readable verdict on a@bf16 and b@bf16" in err
     assert "gave no readable verdict on 2 of 2 pairs; those do not count" in err
+    assert "replies were cut at 3 tokens; --max-new-tokens gives more" in err
 
 
 def test_what_a_judge_decided_is_told_at_the_end(

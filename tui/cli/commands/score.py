@@ -12,7 +12,7 @@ from tui.board import Answer
 from tui.board.judgements import LEFT, NONE, RIGHT, TIE
 from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
-from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
+from tui.cli.support.judge_model import MAX_NEW_TOKENS, Judge, judge_model
 from tui.cli.support.options import Yes
 from tui.cli.support.printing import heads, print_json, table, tell
 from tui.events import RUN
@@ -94,7 +94,7 @@ def score(
         job = _JudgeJob(path, merged, _rubric(rubric), plain_text, of_prompt)
         for reference_ in judge:
             with judge_model(reference_, settings, max_new_tokens, tell, yes) as model:
-                unread = not _judge_all(job, *model) or unread
+                unread = not _judge_all(job, model) or unread
         merged = merge_sessions([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or encoder or judge)
@@ -139,7 +139,7 @@ class _JudgeJob:
             )
 
 
-def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> bool:
+def _judge_all(job: _JudgeJob, judge: Judge) -> bool:
     """Have a judge judge all pairs and append each verdict as soon as it is there; whether any
     could be read."""
     journal = Journal.reopen(job.path)
@@ -148,7 +148,7 @@ def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> boo
         for done, (row, a, b) in enumerate(job.pairs, 1):
             left, right = row.shown_answers(a), row.shown_answers(b)
             judgement = judging.judge_pair(
-                ask,
+                judge.ask,
                 "\n\n".join(answer.prompt for answer in left),
                 _conversation(left),
                 _conversation(right),
@@ -157,20 +157,26 @@ def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> boo
                 job.dimensions,
                 job.plain_text,
             )
-            kin = judging.is_same_family(family, (_family(a), _family(b)))
-            event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
+            kin = judging.is_same_family(judge.family, (_family(a), _family(b)))
+            event = judgement.event(row.id, left[-1].id, right[-1].id, judge.label, kin)
             journal.append(journal.last_us, RUN, event)
             unread += event.choice == NONE
             place = f"{done}/{len(job.pairs)} {row.id}"
             tell(_progress_line(place, event.choice, a.label, b.label))
     finally:
         journal.close()
-    if unread:
+    if judge.cut:
         tell(
-            f"{label} gave no readable verdict on {unread} of {len(job.pairs)} pairs; those do "
-            "not count"
+            f"{judge.label}: {judge.cut} of {judge.asked} replies were cut at "
+            f"{judge.max_new_tokens} tokens; --max-new-tokens gives more"
         )
-        tell("  -> a larger judge, or more --max-new-tokens; what it said is in the report")
+    if unread:
+        all_ = len(job.pairs)
+        tell(
+            f"{judge.label} gave no readable verdict on {unread} of {all_} pairs; those do not "
+            "count"
+        )
+        tell("  -> take a larger judge; what it said is in the report")
     return unread < len(job.pairs)
 
 

@@ -1,7 +1,8 @@
 """Any model as a judge: loaded like a contestant, asked greedily, one prompt at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from tui.cli.support import options
 from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions
@@ -13,6 +14,30 @@ MAX_NEW_TOKENS = 400
 """Of a verdict with its reasons."""
 
 
+@dataclass(slots=True)
+class Judge:
+    """A loaded model that judges; ``asked`` counts its answers, ``cut`` those that ended at
+    ``max_new_tokens``."""
+
+    label: str
+    family: str
+    engine: Engine
+    max_new_tokens: int
+    asked: int = 0
+    cut: int = 0
+
+    def ask(self, *turns: str) -> str:
+        """The whole visible answer to a conversation: prompts and answers in turn.
+
+        Raises:
+            EngineError: the model failed.
+        """
+        said, finish = ask_judge(self.engine, turns, self.max_new_tokens)
+        self.asked += 1
+        self.cut += finish == "length"
+        return said
+
+
 @contextmanager
 def judge_model(
     reference: str,
@@ -20,9 +45,8 @@ def judge_model(
     max_new_tokens: int,
     say: Callable[[str], None],
     yes: bool = False,
-) -> Iterator[tuple[str, str, Callable[[str], str]]]:
-    """A model ready to judge: its label, its family and how to ask it; closed at the end. With
-    ``yes`` it is fetched unasked.
+) -> Iterator[Judge]:
+    """A model ready to judge; closed at the end. With ``yes`` it is fetched unasked.
 
     Raises:
         UserError: it cannot be found, loaded, or does not answer.
@@ -34,23 +58,23 @@ def judge_model(
     try:
         say(f"loading {model.label}")
         loaded = engine.load(lambda _, __: None)
-        yield (
-            model.label,
-            loaded.family or model.family,
-            lambda prompt: ask_judge(engine, prompt, max_new_tokens),
-        )
+        yield Judge(model.label, loaded.family or model.family, engine, max_new_tokens)
     finally:
         engine.close()
 
 
-def ask_judge(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS) -> str:
-    """The whole visible answer to one prompt.
+def ask_judge(engine: Engine, turns: Sequence[str], max_new_tokens: int) -> tuple[str, str]:
+    """The whole visible answer to a conversation, and how it ended (`tui.events.Answered`).
 
     Raises:
         EngineError: the model failed.
     """
-    request = Request(0, (Message("user", prompt),), max_new_tokens, SamplingOptions(greedy=True))
+    messages = tuple(
+        Message(("user", "assistant")[number % 2], text) for number, text in enumerate(turns)
+    )
+    request = Request(0, messages, max_new_tokens, SamplingOptions(greedy=True))
     pieces: list[str] = []
+    finish = ""
     for _, body in engine.answer([request]):
         match body:
             case Delta(recast=True):
@@ -62,5 +86,6 @@ def ask_judge(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS)
             case Cancelled():
                 raise EngineError("cancelled", "the judge was stopped")
             case Answered():
+                finish = body.finish
                 break
-    return "".join(pieces)
+    return "".join(pieces), finish
