@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tui.host import cgroup, process, system
 from tui.host.cgroup import ROOT
+from tui.host.instruction_sets import INSTRUCTION_SETS
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 NEGLIGIBLE = 0.25
@@ -139,6 +140,16 @@ def hidden_flags(root: Path = ROOT) -> tuple[list[str], list[str]]:
     """What DUIBI_HIDE_CPU_FLAGS hides, and what it names that this CPU has not got."""
     found, named = _flags(root), _hidden()
     return sorted(found & named), sorted(named - found)
+
+
+def unknown_hidden() -> str:
+    """What DUIBI_HIDE_CPU_FLAGS names that neither this CPU nor any of our kernels' has, as a
+    clause; else empty."""
+    needed = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
+    unknown = sorted(set(hidden_flags()[1]) - needed)
+    if not unknown:
+        return ""
+    return f"DUIBI_HIDE_CPU_FLAGS names what this CPU has not got: {', '.join(unknown)}"
 
 
 def _hidden() -> frozenset[str]:

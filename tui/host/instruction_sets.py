@@ -18,7 +18,7 @@ class InstructionSet(NamedTuple):
 INSTRUCTION_SETS = (
     InstructionSet(
         "AVX-512 VNNI",
-        frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "fma"}),
+        frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "fma"}),
         "AVX512",
         ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"),
     ),

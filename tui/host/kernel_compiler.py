@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,9 @@ _BASELINES = {"x86_64": ("-march=x86-64", "-mtune=generic")}
 """What every CPU of a machine has. A compiler may be set to this one's instructions by default,
 and a home folder be shared with a machine that lacks them."""
 _TIMEOUT_S = 120
-"""For all sources together."""
+"""For all sources and compilers together."""
+_SILENCE_S = 60
+"""A compiler that has not finished one source by then hangs."""
 _LOOK_S = 0.5
 _MOST_SAID = 2000
 """Bytes of what a failing compiler says that go to the log."""
@@ -66,15 +69,20 @@ def library_file_name(variant: InstructionSet) -> str:
     return f"{digest.hexdigest()[:24]}.so"
 
 
-def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None:
-    """Compile the sources, one on each core, and link them to ``place``; objects stay beside it.
+def deadline() -> float:
+    """Until when compilers that begin now may work, on the monotonic clock."""
+    return time.monotonic() + _TIMEOUT_S
+
+
+def compile_library(compiler: str, place: Path, variant: InstructionSet, until: float) -> None:
+    """Compile the sources, one on each core, and link them to ``place``, before the time
+    ``until`` of `deadline`; objects stay beside it.
 
     Raises:
         CompilerError: it fails; what it says goes to stderr.
         CompilerTimeoutError: it takes too long.
     """
     flags, sources = _flags(variant), sorted(SOURCES.glob("*.c"))
-    until = time.monotonic() + _TIMEOUT_S
     objects = [str(place.with_name(f"{source.stem}.o")) for source in sources]
     # A compiler takes 50 MB, which count as the run's own: no more of them than of cores.
     with ThreadPoolExecutor(min(len(sources), cpu.cores())) as pool:
@@ -82,7 +90,7 @@ def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None
             [compiler, *flags, "-c", str(source), "-o", made]
             for source, made in zip(sources, objects, strict=True)
         ]
-        list(pool.map(partial(_run, until), commands))
+        list(pool.map(partial(_run_unless, threading.Event(), until), commands))
     _run(until, [compiler, "-shared", *objects, "-Wl,-z,now", "-lm", "-o", str(place)])
     made = place.read_bytes()
     if b"GOMP_parallel" not in made:
@@ -100,7 +108,7 @@ def compile_all(folder: Path) -> list[Path]:
         place = folder / library_file_name(variant)
         for compiler in compilers() if variant.machine == platform.machine() else ():
             with tempfile.TemporaryDirectory() as temporary, contextlib.suppress(CompilerError):
-                compile_library(compiler, Path(temporary) / place.name, variant)
+                compile_library(compiler, Path(temporary) / place.name, variant, deadline())
                 shutil.copy2(Path(temporary) / place.name, place)
                 made.append(place)
                 break
@@ -118,8 +126,20 @@ def _flags(variant: InstructionSet) -> tuple[str, ...]:
     return (*FLAGS, *_BASELINES.get(variant.machine, ()), *variant.flags)
 
 
+def _run_unless(failed: threading.Event, until: float, command: Sequence[str]) -> None:
+    """As `_run`, unless a compiler has ``failed``: the next source would only hang as well."""
+    if failed.is_set():
+        return
+    try:
+        _run(until, command)
+    except CompilerError:
+        failed.set()
+        raise
+
+
 def _run(until: float, command: Sequence[str]) -> None:
     """Run a compiler, at most ``until`` a time of the monotonic clock, with what it starts."""
+    until = min(until, time.monotonic() + _SILENCE_S)
     try:
         child = child_process.start(
             command,
@@ -135,7 +155,7 @@ def _run(until: float, command: Sequence[str]) -> None:
         if said is None:
             with contextlib.suppress(OSError):
                 os.killpg(child.pid, signal.SIGKILL)
-            raise CompilerTimeoutError("the C compiler took too long")
+            raise CompilerTimeoutError(f"{Path(command[0]).name} took too long to compile them")
     if child.returncode:
         print(said.decode(errors="replace"), file=sys.stderr, flush=True)
         raise CompilerError(f"{Path(command[0]).name} could not compile them, the log says why")

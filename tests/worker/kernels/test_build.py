@@ -125,7 +125,9 @@ def test_what_this_cpu_cannot_run_is_compiled_nevertheless(
 ) -> None:
     # The compiler need not make the best of it.
     monkeypatch.setattr(kernel_compiler, "FLAGS", ("-O0", *kernel_compiler.FLAGS[1:]))
-    assert isinstance(build._cached_library(tmp_path, other), ctypes.CDLL)
+    assert isinstance(
+        build._cached_library(tmp_path, other, kernel_compiler.deadline()), ctypes.CDLL
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,3 +170,27 @@ def test_constants_are_those_of_the_header() -> None:
     assert abi.constant("INT4_BLOCK") == abi.constant("INT4_WEIGHTS") + 2 * abi.constant("TILE")
     with pytest.raises(KeyError):
         abi.constant("NOTHING")
+
+
+@pytest.mark.parametrize(("hidden", "best"), [("avx2", ""), ("fma", ""), ("avx512bw", "AVX2")])
+def test_a_hidden_flag_hides_every_instruction_set_that_has_it(
+    hidden: str, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = frozenset({"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"})
+    monkeypatch.setattr(cpu, "_flags", lambda root: every)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert build._usable_variants()[0].name == "AVX-512 VNNI"
+    monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", hidden)
+    if best:
+        assert build._usable_variants()[0].name == best
+        return
+    said = f"what they need is hidden by DUIBI_HIDE_CPU_FLAGS: {hidden}"
+    with pytest.raises(build.KernelsUnavailableError, match=said):
+        build._usable_variants()
+
+
+def test_a_flag_that_nobody_has_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", "avx_vnni")
+    assert "DUIBI_HIDE_CPU_FLAGS" not in build.remark()
+    monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", "avx5")
+    assert build.remark() == "DUIBI_HIDE_CPU_FLAGS names what this CPU has not got: avx5"

@@ -18,7 +18,7 @@ import torch
 from tests.support import disks
 from tests.support.kernels import needs_kernels
 from tests.support.waiting import process_gone, until
-from tui.host import cpu, kernel_compiler
+from tui.host import cpu, kernel_compiler, kernel_library
 from tui.host.instruction_sets import INSTRUCTION_SETS, SCALAR
 from tui.worker.kernels import build
 
@@ -58,7 +58,7 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def made(kernels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library for the best instruction set, as it was compiled for all tests."""
-    assert build._cached_library(kernels, HERE[0])
+    assert build._cached_library(kernels, HERE[0], kernel_compiler.deadline())
     name = kernel_compiler.library_file_name(HERE[0])
     return Path(shutil.copy2(kernels / name, tmp_path_factory.mktemp("made")))
 
@@ -77,7 +77,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, made: Path) -> list[Path]:
     """Where a library was compiled to, copied instead of made again."""
     found: list[Path] = []
 
-    def copy(compiler: str, place: Path, variant: Any) -> None:
+    def copy(compiler: str, place: Path, variant: Any, until: float) -> None:
         assert place.name == made.name
         found.append(place)
         shutil.copy2(made, place)
@@ -116,7 +116,7 @@ def test_what_is_compiled_can_be_written_by_its_user_only(tmp_path: Path) -> Non
     before = os.umask(0)
     try:
         place = tmp_path / "open.so"
-        kernel_compiler.compile_library(GCC, place, HERE[-1])
+        kernel_compiler.compile_library(GCC, place, HERE[-1], kernel_compiler.deadline())
     finally:
         os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o700
@@ -159,6 +159,45 @@ def test_a_library_of_another_user_is_compiled_anew(kept: Path, compiled: list[P
     os.chown(kept, 12345, 12345)
     found = build._load_library()
     assert len(compiled) == 1 and kept.stat().st_uid == 0 and found.uncached == ""
+
+
+def test_compilers_that_fail_late_have_one_limit_together(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take its whole time, and once more for each instruction set."""
+    limits: list[float] = []
+
+    def fail(compiler: str, place: Path, variant: Any, until: float) -> None:
+        limits.append(until)
+        raise kernel_compiler.CompilerError("it could not")
+
+    monkeypatch.setattr(kernel_compiler, "compile_library", fail)
+    monkeypatch.setattr(kernel_compiler, "compilers", lambda: ["gcc", "clang"])
+    monkeypatch.setattr(kernel_compiler, "PREBUILT", cache)
+    with pytest.raises(build.KernelsUnavailableError, match="it could not"):
+        build._load_library()
+    assert len(limits) == 2 * len(HERE) and len(set(limits)) == 1
+
+
+@pytest.mark.parametrize("place", ["theirs", "open", "none", "kept", "damaged"])
+def test_what_is_foretold_of_the_cache_is_what_the_worker_finds(
+    kept: Path, compiled: list[Path], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_library, "cache_dir", lambda: kept.parents[1])
+    if place == "theirs":
+        if os.geteuid():
+            pytest.skip("giving a file away needs root")
+        os.chown(kept.parent, 12345, 12345)
+    elif place == "open":
+        kept.parent.chmod(0o777)
+    elif place == "none":
+        kept.unlink()
+    elif place == "damaged":
+        kept.write_bytes(kept.read_bytes()[:-1])
+    foretold, why = kernel_library.origin(HERE[0])
+    assert foretold == ("cache" if place == "kept" else "")
+    assert why == build._load_library().uncached
+    assert bool(why) == (place in ("theirs", "open")) and len(compiled) == (place != "kept")
 
 
 @needs_root
@@ -216,7 +255,7 @@ def test_of_two_that_come_together_one_compiles(
 ) -> None:
     compiled = []
 
-    def copy(compiler: str, place: Path, variant: Any) -> None:
+    def copy(compiler: str, place: Path, variant: Any, until: float) -> None:
         compiled.append(place)
         time.sleep(0.3)
         shutil.copy2(made, place)
@@ -224,7 +263,8 @@ def test_of_two_that_come_together_one_compiles(
     monkeypatch.setattr(kernel_compiler, "compile_library", copy)
     with ThreadPoolExecutor(2) as pool:
         # Each has its own descriptor of the folder, as two processes have.
-        waits = [pool.submit(build._cached_library, cache / "kernels", HERE[0]) for _ in range(2)]
+        given = (cache / "kernels", HERE[0], kernel_compiler.deadline())
+        waits = [pool.submit(build._cached_library, *given) for _ in range(2)]
         assert all(isinstance(one.result(), ctypes.CDLL) for one in waits)
     assert len(compiled) == 1
 
@@ -237,7 +277,7 @@ def test_a_cache_that_cannot_be_made_is_said(cache: Path, compiled: list[Path]) 
 def test_a_full_disk_is_said_and_the_compiler_not_blamed(
     cache: Path, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy(compiler: str, place: Path, variant: Any) -> None:
+    def copy(compiler: str, place: Path, variant: Any, until: float) -> None:
         try:
             shutil.copy2(made, place)
         except OSError:
@@ -279,7 +319,7 @@ def test_a_compiler_that_is_set_to_this_cpu_makes_the_same_bytes(tmp_path: Path)
         (tmp_path / name).mkdir()
         # The linker writes no path into what it makes, but objects name their source.
         place = tmp_path / name / "kernels.so"
-        kernel_compiler.compile_library(compiler, place, HERE[-1])
+        kernel_compiler.compile_library(compiler, place, HERE[-1], kernel_compiler.deadline())
         made.append(place.read_bytes())
     assert made[0] == made[1]
 
@@ -381,7 +421,9 @@ def test_no_more_compilers_run_than_there_are_cores(
     monkeypatch.setattr(kernel_compiler, "_run", compiled)
     for cores, most in ((2, 2), (64, len(list(kernel_compiler.SOURCES.glob("*.c"))))):
         monkeypatch.setattr(cpu, "cores", lambda cores=cores: cores)
-        kernel_compiler.compile_library("gcc", tmp_path / "made.so", HERE[0])
+        kernel_compiler.compile_library(
+            "gcc", tmp_path / "made.so", HERE[0], kernel_compiler.deadline()
+        )
         assert asked.pop() == most
 
 
@@ -393,13 +435,13 @@ def test_a_compiler_that_hangs_is_waited_for_once_and_leaves_nothing(
     fake(cache / "bin", "gcc", f"sleep 1000 & echo $! >> {left}; wait")
     every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
     monkeypatch.setattr(cpu, "flags", lambda: every)
-    monkeypatch.setattr(kernel_compiler, "_TIMEOUT_S", 1)
+    monkeypatch.setattr(kernel_compiler, "_SILENCE_S", 1)
     monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
-    with pytest.raises(build.KernelsUnavailableError, match="took too long"):
+    with pytest.raises(build.KernelsUnavailableError, match="gcc took too long to compile them"):
         build._load_library()
     started = [int(line) for line in left.read_text().split()]
-    # Not for each instruction set and compiler again.
-    assert 0 < len(started) <= len(list(kernel_compiler.SOURCES.glob("*.c")))
+    # Not for each source, instruction set and compiler again.
+    assert 0 < len(started) <= cpu.cores()
     until(lambda: all(process_gone(pid) for pid in started))
 
 
@@ -413,11 +455,11 @@ def test_a_compiler_may_say_anything_and_leave_a_program_behind(
         f"yes 'warning \\377' | head -c 8000000 >&2; sleep 4 & exec {GCC} \"$@\"",
     )
     monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
-    place = cache / "made.so"
-    kernel_compiler.compile_library(str(cache / "bin" / "gcc"), place, HERE[-1])
+    place, compiler = cache / "made.so", str(cache / "bin" / "gcc")
+    kernel_compiler.compile_library(compiler, place, HERE[-1], kernel_compiler.deadline())
     assert kernel_compiler.is_whole(place.read_bytes())
     fake(cache / "bin", "gcc", "head -c 8000000 /dev/zero >&2; echo the end >&2; exit 1")
     with pytest.raises(kernel_compiler.CompilerError, match="the log says why"):
-        kernel_compiler.compile_library(str(cache / "bin" / "gcc"), place, HERE[-1])
+        kernel_compiler.compile_library(compiler, place, HERE[-1], kernel_compiler.deadline())
     said = capfd.readouterr().err
     assert said.endswith("the end\n\n") and len(said) < 10_000

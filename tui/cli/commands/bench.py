@@ -16,12 +16,12 @@ from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.weight_files import weight_files
 from tui.checkpoints.weight_headers import read_json
 from tui.cli.support import machine_speed, options, settings_in_force
-from tui.cli.support.printing import heads, load_line, print_json, table, tell
+from tui.cli.support.printing import heads, load_line, print_json, table, tell, told_stage
 from tui.engines import standard_measure
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import MeasureStopped
-from tui.events import Failed, Loaded
+from tui.events import Body, Failed, Loaded
 from tui.host import cpu, extras, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.conversion import disk_remark
@@ -226,11 +226,16 @@ def _loaded_engine(
         lookup=lookup,
     )
     try:
-        yield engine, engine.load(lambda t_ns, body: None)
+        yield engine, engine.load(lambda t_ns, body: _say_stage(model, body))
     except EngineError as error:
         raise UserError(f"{model.label}: {error.message}", error.next_step, 1) from None
     finally:
         engine.close()
+
+
+def _say_stage(model: ResolvedModel, body: Body) -> None:
+    if told := told_stage(body):
+        tell(f"{model.label}: {told}")
 
 
 def _measure(

@@ -10,9 +10,9 @@ import tui
 from tui.checkpoints.memory_estimate import ALLOCATOR_SHARE, BASE_BYTES, BYTES_PER_WEIGHT
 from tui.cli.support import fault_report, machine_checks, machine_speed, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
-from tui.cli.support.printing import print_json, table, tell
+from tui.cli.support.printing import COMPILING, print_json, table, tell
 from tui.engines.model_list import ProbeResult
-from tui.host import cpu, extras, format_speeds, memory, paths
+from tui.host import cpu, extras, format_speeds, kernel_library, memory, paths
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo
 from tui.run.setup import REPORTED_PACKAGES, package_versions
@@ -34,10 +34,11 @@ def doctor(
     ] = False,
 ) -> int:
     disks, of_disks = _disks()
+    formats = _formats()  # may compile the kernels, of which the processor's checks tell
     findings = [
         *_software(),
         *machine_checks.processor(),
-        _formats(),
+        formats,
         machine_checks.gpu(),
         machine_checks.llama_cpp(),
         *_memory(),
@@ -120,6 +121,9 @@ def _formats() -> Finding:
         tell("measuring how fast each format is computed, some ten seconds, once")
     else:
         tell("measuring how fast each format is computed, some ten seconds; it is not kept")
+    variant = kernel_library.expected_variant()
+    if variant is not None and not kernel_library.origin(variant)[0]:
+        tell(COMPILING)
     try:
         found = machine_speed.measure_formats(cores)
     except UserError as error:

@@ -15,10 +15,10 @@ from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
-from tui.cli.support.printing import about, load_line, print_json, tables, tell
+from tui.cli.support.printing import about, load_line, print_json, tables, tell, told_stage
 from tui.cli.support.resume_run import read_begun, resume_run
 from tui.cli.support.run_progress import RunProgress
-from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
+from tui.events import Answered, Cancelled, Event, Failed, Load, Loaded, Note, answer_of
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.models import column
@@ -187,6 +187,8 @@ def _note_lines(board: Board, event: Event) -> list[str]:
     that goes unencrypted."""
     label = _label(board, event)
     match event.body:
+        case Load() as load if told_stage(load):
+            return [about(label, told_stage(load))]
         case Loaded() as loaded:
             return [about(label, text) for text in (load_line(loaded), *loaded.notes) if text]
         case Note(text=text, source="program", answer=id_):

@@ -73,9 +73,7 @@ def hidden_instructions() -> list[Finding]:
     hidden, unknown = cpu.hidden_flags()
     if not hidden and not unknown:
         return []
-    step = ""
-    if unknown:
-        step = f"DUIBI_HIDE_CPU_FLAGS names what this CPU has not got: {', '.join(unknown)}"
+    step = cpu.unknown_hidden()
     return [Finding("hidden instructions", NOTE, one_line(" ".join(hidden) or "none"), step)]
 
 
@@ -83,9 +81,16 @@ def kernels(flags: frozenset[str]) -> Finding:
     """Whose kernels compute here, and where ours come from."""
     variant = kernel_library.expected_variant(flags)
     if variant is not None:
-        seen = _ORIGINS[kernel_library.origin(variant)].format(name=variant.name)
-        return Finding("kernels", OK, seen)
+        place, uncached = kernel_library.origin(variant)
+        if uncached:
+            seen = f"our own for {variant.name}, compiled at every start: {uncached}"
+            step = "make that folder your own, or name another with DUIBI_CACHE_DIR"
+            return Finding("kernels", NOTE, one_line(seen), step)
+        return Finding("kernels", OK, _ORIGINS[place].format(name=variant.name))
     step = "our own, which are faster, need AVX2 with FMA, or NEON with dot products"
+    hidden, _ = cpu.hidden_flags()
+    if hidden and instruction_sets.supported(flags | frozenset(hidden)):
+        step = f"our own are faster; {kernel_library.lacking_instructions()}"
     if instruction_sets.supported(flags):
         step = "our own, which are faster, need a C compiler (apt install gcc)"
     return Finding("kernels", NOTE, "torch's", step)

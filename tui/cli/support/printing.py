@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui.events import TORCH, Loaded
+from tui.events import TORCH, Body, Load, Loaded
 from tui.host.terminal import write_utf8
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
@@ -37,6 +37,14 @@ def load_line(loaded: Loaded) -> str:
     whose = kernels_words(loaded.kernels)
     note = f" ({loaded.kernels_note})" if loaded.kernels_note else ""
     return f"{loaded.dtype}, {whose}{note}"
+
+
+COMPILING = "compiling the kernels for this CPU, once"
+
+
+def told_stage(body: Body) -> str:
+    """What is said of a stage of loading that may take minutes without a figure; else nothing."""
+    return COMPILING if isinstance(body, Load) and body.stage == "kernels" else ""
 
 
 def kernels_words(kernels: str) -> str:

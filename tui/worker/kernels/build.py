@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
-from tui.host import cpu, kernel_compiler, system
+from tui.host import cpu, kernel_compiler, kernel_library, system
 from tui.host.errors import UserError
 from tui.host.instruction_sets import InstructionSet, supported
 from tui.host.kernel_compiler import CompilerError, CompilerTimeoutError
-from tui.host.owned_file import NotOwnedError, open_owned_file, open_owned_folder
+from tui.host.kernel_library import CacheUnusableError
 from tui.host.paths import cache_dir
 from tui.worker.kernels import abi
 
@@ -35,10 +35,6 @@ _CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
 
 class KernelsUnavailableError(Exception):
     """The kernels cannot be used here; the message is a clause for the user."""
-
-
-class _CacheUnusableError(Exception):
-    """No library can be kept or loaded there; the message is a clause for the user."""
 
 
 def _say_nothing() -> None:
@@ -76,7 +72,9 @@ def remark() -> str:
     found, reason = _try_load()
     if found is None:
         return reason
-    return f"compiled at every start: {found.uncached}" if found.uncached else ""
+    if found.uncached:
+        return f"compiled at every start: {found.uncached}"
+    return cpu.unknown_hidden()
 
 
 def library() -> Any:
@@ -110,10 +108,10 @@ def _try_load() -> tuple[Any, str]:
 
 
 def _load_library() -> Any:
-    variants, reason = _usable_variants(), ""
+    variants, reason, until = _usable_variants(), "", kernel_compiler.deadline()
     for variant in variants:
         try:
-            return _load_variant(variant)
+            return _load_variant(variant, until)
         except CompilerTimeoutError as error:
             raise KernelsUnavailableError(str(error)) from None
         except KernelsUnavailableError as error:
@@ -125,7 +123,7 @@ def _usable_variants() -> list[InstructionSet]:
     """The instruction sets of this CPU, no better than torch uses (ATEN_CPU_CAPABILITY)."""
     able, used = supported(cpu.flags()), torch.backends.cpu.get_cpu_capability()
     if not able:
-        raise KernelsUnavailableError("this CPU has no AVX2 with FMA")
+        raise KernelsUnavailableError(kernel_library.lacking_instructions())
     reach = _CAPABILITIES.index(used) if used in _CAPABILITIES else 0
     able = [one for one in able if _CAPABILITIES.index(one.capability) <= reach]
     if not able:
@@ -133,14 +131,15 @@ def _usable_variants() -> list[InstructionSet]:
     return able
 
 
-def _load_variant(variant: InstructionSet) -> Any:
+def _load_variant(variant: InstructionSet, until: float | None = None) -> Any:
+    until = until or kernel_compiler.deadline()
     _share_openmp()
     made, uncached = _prebuilt(variant), ""
     if made is None:
         try:
-            made = _cached_library(cache_dir() / "kernels", variant)
-        except (UserError, _CacheUnusableError) as error:
-            made, uncached = _compiled_for_this_process(variant), str(error)
+            made = _cached_library(cache_dir() / "kernels", variant, until)
+        except (UserError, CacheUnusableError) as error:
+            made, uncached = _compiled_for_this_process(variant, until), str(error)
     made.variant, made.uncached = variant.name, uncached
     try:
         abi.declare(made)
@@ -168,19 +167,19 @@ def _prebuilt(variant: InstructionSet) -> Any:
         return None
 
 
-def _cached_library(folder: Path, variant: InstructionSet) -> Any:
+def _cached_library(folder: Path, variant: InstructionSet, until: float) -> Any:
     """The library that is kept in ``folder``, compiled first where it is not there yet.
 
     Raises:
         KernelsUnavailableError: there is none, and none can be compiled.
-        _CacheUnusableError: the folder is not the user's own, is full or runs no programs.
+        CacheUnusableError: the folder is not the user's own, is full or runs no programs.
     """
     name = kernel_compiler.library_file_name(variant)
     with _own_folder(folder) as folder_fd:
         made = _kept_library(folder_fd, name)
         if made is None:
             with _temporary_folder(folder) as temporary:
-                made = _compiled(temporary / name, variant)
+                made = _compiled(temporary / name, variant, until)
                 with contextlib.suppress(OSError):
                     (temporary / name).replace(folder / name)
     return made
@@ -189,14 +188,8 @@ def _cached_library(folder: Path, variant: InstructionSet) -> Any:
 @contextmanager
 def _own_folder(folder: Path) -> Iterator[int]:
     """A descriptor of the folder, and a lock: who comes second finds what the first compiles."""
+    fd = kernel_library.open_cache(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = open_owned_folder(folder)
-    except (OSError, NotOwnedError) as error:
-        raise _CacheUnusableError(_clause(error, folder)) from None
-    try:
-        if system.runs_no_programs(fd):
-            raise _CacheUnusableError(f"{folder} is on a disk that runs no programs (noexec)")
         with contextlib.suppress(OSError):  # Not every network disk has locks.
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield fd
@@ -205,18 +198,14 @@ def _own_folder(folder: Path) -> Iterator[int]:
 
 
 def _kept_library(folder_fd: int, name: str) -> Any:
-    """The library of that name in the cache; None where it is missing, damaged or not the user's:
-    it is compiled anew."""
-    try:
-        fd = open_owned_file(folder_fd, name)
-    except (OSError, NotOwnedError):
+    """The library of that name in the cache; None where it has to be compiled."""
+    fd = kernel_library.open_kept(folder_fd, name)
+    if fd is None:
         return None
     with contextlib.suppress(OSError):
-        opened = system.path_of_open(fd)
-        if kernel_compiler.is_whole(opened.read_bytes()):
-            # The descriptor stays open: the loader knows a library by its path, and another file
-            # under the same number would be taken for this one.
-            return ctypes.CDLL(str(opened))
+        # The descriptor stays open: the loader knows a library by its path, and another file
+        # under the same number would be taken for this one.
+        return ctypes.CDLL(str(system.path_of_open(fd)))
     os.close(fd)
     return None
 
@@ -226,34 +215,35 @@ def _temporary_folder(folder: Path | None) -> Iterator[Path]:
     try:
         made = tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
     except OSError as error:
-        raise _CacheUnusableError(_clause(error, folder)) from None
+        where = folder or tempfile.gettempdir()
+        raise CacheUnusableError(f"{where} cannot be used ({error.strerror or error})") from None
     with made as name:
         yield Path(name)
 
 
-def _compiled_for_this_process(variant: InstructionSet) -> Any:
+def _compiled_for_this_process(variant: InstructionSet, until: float) -> Any:
     """A library that nothing keeps, because the cache is of no use."""
     try:
         with _temporary_folder(None) as temporary:
-            return _compiled(temporary / kernel_compiler.library_file_name(variant), variant)
-    except _CacheUnusableError as error:
+            return _compiled(temporary / kernel_compiler.library_file_name(variant), variant, until)
+    except CacheUnusableError as error:
         raise KernelsUnavailableError(str(error)) from None
 
 
-def _compiled(place: Path, variant: InstructionSet) -> Any:
+def _compiled(place: Path, variant: InstructionSet, until: float) -> Any:
     """The library by the first compiler whose work can be loaded.
 
     Raises:
         CompilerTimeoutError: a compiler hangs.
         KernelsUnavailableError: there is none, or none makes it.
-        _CacheUnusableError: the disk is full.
+        CacheUnusableError: the disk is full.
     """
     reasons: list[str] = []
     if found := kernel_compiler.compilers():
         _on_compile()
     for compiler in found:
         try:
-            kernel_compiler.compile_library(compiler, place, variant)
+            kernel_compiler.compile_library(compiler, place, variant, until)
             return ctypes.CDLL(str(place))
         except CompilerTimeoutError:
             raise
@@ -262,7 +252,7 @@ def _compiled(place: Path, variant: InstructionSet) -> Any:
         except OSError as error:
             reasons.append(f"what {Path(compiler).name} made cannot be loaded ({error})")
     if found and not _has_room(place.parent):
-        raise _CacheUnusableError(f"{place.parent.parent} is full")
+        raise CacheUnusableError(f"{place.parent.parent} is full")
     raise KernelsUnavailableError(
         reasons[0] if reasons else "there is no C compiler (apt install gcc)"
     )
@@ -275,9 +265,3 @@ def _has_room(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _clause(error: Exception, folder: Path | None) -> str:
-    if isinstance(error, OSError):
-        return f"{folder or tempfile.gettempdir()} cannot be used ({error.strerror or error})"
-    return str(error)
