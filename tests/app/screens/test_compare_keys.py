@@ -105,8 +105,16 @@ async def test_help_lists_the_keys_with_their_names() -> None:
         def text() -> str:
             return "\n".join("".join(t for t, _ in row) for row in help_screen.page.rows)
 
-        for name in ("answer.ask", "question.next", "pane.down", "app.quit", "screen.zoom"):
+        await it.pilot.resize_terminal(160, 45)
+        await it.beat()
+        names = ("answer.ask", "question.next", "pane.down", "app.quit", "screen.zoom")
+        for name in (*names, "question.1 … 9", "ask with other settings", "stands its name"):
             assert name in text()
+        # Where names would cut a word they are left out, and a key is told that shows them.
+        await it.pilot.resize_terminal(118, 45)
+        await it.beat()
+        assert "answer.ask" not in text() and "ask with other settings" in text()
+        assert "n shows the names" in text()
         for group in ("Ask", "Look", "Judge", "Save", "Move", "Program", "Ctrl+P"):
             assert group in text()
         await it.pilot.resize_terminal(80, 24)

@@ -40,8 +40,6 @@ _GROUPS = {
 """Beginnings of binding ids; of several that fit the longest counts."""
 _KEY_CELLS = 14
 _NAME_CELLS = 21
-_COLUMN_FOR_NAMES = 54
-"""Cells of a column from which on the names stand in it."""
 _TWO_COLUMNS = 72
 Rows = list[list[StyledText]]
 
@@ -124,12 +122,15 @@ class HelpScreen(Screen[None]):
     def _rows(self, width: int) -> Rows:
         say = self.appearance.say
         rows: Rows = [[(f" {say('help.title')}", "accent bold")]]
-        for key in ("help.close", "help.palette"):
-            rows += [[(f" {row}", "muted")] for row in wrap_line(say(key), width - 2)]
-        rows += [[(f" {row}", "muted")] for row in wrap_line(self._colours, width - 2)]
         columns = 2 if width >= _TWO_COLUMNS and not self._has_names else 1
         cells = (width - columns) // columns
-        blocks = [block for group in _GROUPS if (block := self._block(group, cells))]
+        # Names stand in two columns only where no word of a key is cut for them.
+        longest = max((cell_len(say(words)) for *_, words in self._keys), default=0)
+        has_room = columns == 2 and cells - _KEY_CELLS - 2 - _NAME_CELLS >= longest
+        for text in (say("help.close_named" if has_room else "help.close"), say("help.palette")):
+            rows += [[(f" {row}", "muted")] for row in wrap_line(text, width - 2)]
+        rows += [[(f" {row}", "muted")] for row in wrap_line(self._colours, width - 2)]
+        blocks = [block for group in _GROUPS if (block := self._block(group, cells, has_room))]
         if columns == 1:
             return rows + [row for block in blocks for row in ([], *block)]
         left, right = _halves(blocks)
@@ -140,9 +141,9 @@ class HelpScreen(Screen[None]):
             rows.append([*one, (" " * (cells + 1 - used), ""), *two])
         return rows
 
-    def _block(self, group: str, cells: int) -> Rows:
-        """The keys of a group, in rows of so many cells."""
-        say, has_names = self.appearance.say, self._has_names or cells >= _COLUMN_FOR_NAMES
+    def _block(self, group: str, cells: int, has_room: bool) -> Rows:
+        """The keys of a group, in rows of so many cells; with names where there is room."""
+        say, has_names = self.appearance.say, self._has_names or has_room
         words_cells = cells - _KEY_CELLS - 2 - (_NAME_CELLS if has_names else 0)
         found: Rows = []
         for id_, keys, description in self._keys:
@@ -174,7 +175,7 @@ def _merged_digits(keys: list[tuple[str, str, str]]) -> list[tuple[str, str, str
             found.append((id_, pressed, description))
         elif name == "1":
             last = max(int(one.rpartition(".")[2]) for one, *_ in keys if _is_digit_of(one, group))
-            found.append((f"{group}.1 … {group}.{last}", f"1-{last}", description))
+            found.append((f"{group}.1 … {last}", f"1-{last}", description))
     return found
 
 
