@@ -63,6 +63,7 @@ OWN_FILES = {
     "host/foreign_files.py": "the opener",
     "host/format_speeds.py": "what this program measured",
     "host/kernel_compiler.py": "comes with the program, and what was compiled of it",
+    "host/kernel_library.py": "what was compiled here",
     "host/owned_file.py": "what was compiled here, after it was checked",
     "host/page_cache.py": "asks the kernel about what the opener has seen",
     "host/save_file.py": "a new file",
@@ -86,7 +87,6 @@ OWN_FILES = {
     "text/messages.py": "comes with the program",
     "worker/gguf/llama_server.py": "a socket that llama.cpp made here",
     "worker/kernels/abi.py": "what was compiled here",
-    "worker/kernels/build.py": "comes with the program, and what was compiled of it",
     "worker/quant/aligned_safetensors.py": "a new file",
     "worker/quant/calibrate.py": "comes with the program",
 }
