@@ -49,6 +49,18 @@ async def test_a_disturbed_answer_is_marked_and_says_why(by: str, lost: float, t
         assert [row.strip() for row in rows if "* " in row] == ([told] if told else [])
 
 
+async def test_a_stage_of_loading_without_a_figure_is_told_at_once() -> None:
+    async with comparing() as it:
+        for stage, told in (
+            ("import", "starting the libraries"),
+            ("kernels", "compiling the kernels, once"),
+        ):
+            it.run.say(0, ev.Load(stage, 0, 0))
+            await it.beat()
+            header, *rows = it.pane(0)
+            assert f"Loading: {told}" in header and any(told in row for row in rows)
+
+
 async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:
     async with comparing("demo@bf16", "ChatGPT-4o (pasted)") as it:
         notes = ["answers are pasted by a person: no timing, tokens estimated"]

@@ -146,7 +146,7 @@ class AnswerPane(LineWidget, can_focus=True):
             answer and (answer.id, answer.state),
             pane_state(model, answer),
             model.current_answer_id,
-            percent,
+            (model.load.stage, percent) if model.load else None,
             self.size.width,
             self._search_text(),
             self._board.now_us // _FIGURES_EVERY_US if self._board.open_answers(self.index) else 0,
