@@ -79,6 +79,28 @@ def made(kind: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
     return kind.from_packed(parts, weight.shape[0], False)
 
 
+def test_a_few_rows_of_bytes_are_multiplied_without_widening_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("torch has no vector instructions here")
+    kind = torch_linear.WidenedInt8Linear
+    parts = kind.pack(torch.randn(64, 128), None)
+    widened: list[int] = []
+    whole = torch_linear._product_in_blocks
+
+    def counted(x: torch.Tensor, weights: Any) -> torch.Tensor:
+        widened.append(x.shape[0])
+        return whole(x, weights)
+
+    monkeypatch.setattr(torch_linear, "_product_in_blocks", counted)
+    for rows in (1, torch_linear._PLAIN_ROWS, torch_linear._PLAIN_ROWS + 1):
+        kind.from_packed(parts, 64, False)(torch.randn(rows, 128))
+    assert widened == [torch_linear._PLAIN_ROWS + 1]
+    kind.from_packed(parts, 64, True)(torch.randn(1, 128))
+    assert widened[1:] == [1], "a sensitive layer keeps float32"
+
+
 @pytest.mark.parametrize("rows", [1, 3, 16, 17, 64, 300])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize(("kind", "most"), [*TORCHS, *OURS])

@@ -19,8 +19,8 @@ _HIGH_PRECISION_ROWS = 16
 is what takes the time there, and a second row is nearly free."""
 _MAX_LEVEL = 127
 _PLAIN_ROWS = 4
-"""Up to so many rows torch's own product of bfloat16 is sooner done than the weights are widened;
-each further row costs it as much again."""
+"""Up to so many rows torch's own products of bfloat16, with bfloat16 or bytes, are sooner done than
+the weights are widened; each further row costs as much again."""
 _PIECE, _WIDENED_BYTES = 64, 2 << 20
 """Outputs that a thread multiplies at a time, and bytes for each thread that are widened before:
 they stay in a cache, and an operation of torch is not short."""
@@ -110,26 +110,37 @@ class TorchInt8Linear(ReducedLinear):
 
 class WidenedInt8Linear(ReducedLinear):
     """What `TorchInt8Linear` is made of, computed in float32 from the mapped file: only the
-    weights and the result are rounded."""
+    weights and the result are rounded; but inputs and products of a few rows are rounded to
+    bfloat16, unless ``high_precision``."""
 
     pack = staticmethod(TorchInt8Linear.pack)
     packed_specs = staticmethod(TorchInt8Linear.packed_specs)
 
-    def __init__(self, parts: PackedTensors) -> None:
+    def __init__(self, parts: PackedTensors, high_precision: bool = False) -> None:
         super().__init__()
         self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
         self.outputs = self._weight.shape[0]
+        # Without vector instructions torch has no fast product of bytes and bfloat16.
+        is_plain = high_precision or torch.backends.cpu.get_cpu_capability() == "DEFAULT"
+        self._ones = None if is_plain else torch.ones(self.outputs, dtype=torch.bfloat16)
 
     @classmethod
     def from_packed(
         cls, parts: PackedTensors, outputs: int, is_sensitive: bool
     ) -> "WidenedInt8Linear":
         """See `LinearFormat`."""
-        return cls(parts)
+        return cls(parts, high_precision=is_sensitive)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias``."""
-        y = _product_in_blocks(x, [self._weight]).mul_(self._scale)
+        if self._ones is not None and x.numel() <= _PLAIN_ROWS * x.shape[-1]:
+            rows = x.reshape(-1, x.shape[-1]).to(torch.bfloat16)
+            # Scales would be rounded as well: they are multiplied afterwards.
+            product = torch.ops.aten._weight_int8pack_mm(rows, self._weight, self._ones)
+            y = product.float().reshape(*x.shape[:-1], self.outputs)
+        else:
+            y = _product_in_blocks(x, [self._weight])
+        y = y.mul_(self._scale)
         if self._bias is not None:
             y = y.add_(self._bias)
         return y.to(x.dtype)
