@@ -30,6 +30,7 @@ _ROW_DEPENDENT_LAYERS = (
     torch_linear.TorchInt4Linear,
 )
 """Linear layers that round several rows otherwise than one."""
+_ROUNDING_FEW_ROWS = (torch_linear.WidenedBf16Linear, torch_linear.WidenedInt8Linear)
 
 LOOKUP_OFF_REMARK = "--lookup guesses nothing: here several tokens at once are rounded unlike one"
 """The remark where guesses could change the text."""
@@ -46,7 +47,7 @@ def rounds_rows_alike(model: Any) -> bool:
     layers = [fused_linear.unsliced(module) for module in modules]
     if model.config.dtype == torch.float32:
         # That of the activations: products of a few rows may be rounded to less.
-        return not any(isinstance(layer, torch_linear.WidenedBf16Linear) for layer in layers)
+        return not any(isinstance(layer, _ROUNDING_FEW_ROWS) for layer in layers)
     if build.unavailable_reason() or model.device.type != "cpu":
         return False
     if model.config._attn_implementation != ATTENTION_NAME:
