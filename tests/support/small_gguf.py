@@ -71,7 +71,9 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
         raw = value if kind == Type.F32 else _quantised(value, kind)
         writer.add_tensor(name, raw, raw_dtype=kind)
     for name, shape in changes.get("more", {}).items():
-        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32))
+        value = random.standard_normal(shape, dtype=np.float32)
+        # A state that does not fade grows beyond all numbers.
+        writer.add_tensor(name, -np.abs(value) if name.endswith("ssm_a") else value)
     finish(writer)
     if "parts" not in changes:
         return path

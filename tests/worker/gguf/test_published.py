@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf import GGMLQuantizationType as GgmlType
 
 from benchmarks.support.demo import demo_gguf
 from tests.support.bodies import expect, text_of
@@ -113,6 +114,17 @@ def test_limits_seeds_and_probabilities(engine: LocalEngine) -> None:
         sum(isinstance(one, Logprobs) for one in parts) == expect(Answered, parts[-1]).output_tokens
     )
     assert all(len(step.top) == 3 and step.logprob == step.top[0][1] for step in steps)
+
+
+def test_weights_that_are_no_numbers_are_a_failure(tmp_path: Path) -> None:
+    """llama.cpp ends such an answer at its first token, or writes any."""
+    file = write_gguf(tmp_path / "nan.gguf", scale=math.nan, kinds=(GgmlType.F32,))
+    engine = LocalEngine(file, "gguf", 1, tmp_path / "log", context=256)
+    engine.load(lambda t_ns, body: None)
+    for id_, sampling in enumerate((GREEDY, SamplingOptions(seed=1))):
+        failed = expect(Failed, bodies(engine, ask(id_, "Hello", 4, sampling))[-1])
+        assert failed.cause == "nan"
+    engine.close()
 
 
 def test_two_are_decoded_together_and_one_is_cancelled(engine: LocalEngine) -> None:

@@ -22,6 +22,7 @@ from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.request import AnswerPlan, plan_answer
+from tui.worker.decode.sampling import NonFiniteLogitsError
 from tui.worker.gguf.llama_server import LlamaServer, failure_reason
 from tui.worker.gguf.prompt_waits import PromptClock, TokenGaps
 from tui.worker.gguf.slots import Slots
@@ -103,6 +104,8 @@ class LlamaBatch:
         self._numbers: dict[str, int] = {}
         self._slots = Slots(self._server.slots)
         self._prompt_clock = PromptClock()
+        self._is_checked = False
+        """Whether its logits were looked at."""
         self._pace_ns = 0.0
         """Of the newest answer that had tokens without prompts beside them."""
         self._full_at = 0
@@ -260,8 +263,12 @@ class LlamaBatch:
     def _take(self, found: _Pieces) -> Iterator[TimedBody]:
         row, told = found.row, found.told
         if told is None and row.finish:
+            is_number = self._computes_numbers(row)
             self._drop(row)
-            yield time.monotonic_ns(), self._answered(row)
+            if is_number:
+                yield time.monotonic_ns(), self._answered(row)
+            else:
+                yield time.monotonic_ns(), failure_event(NonFiniteLogitsError(), row.id)
             return
         if not isinstance(told, dict) or "error" in told:
             self._drop(row)
@@ -275,6 +282,24 @@ class LlamaBatch:
             row.reused = int(timings.get("cache_n", row.reused))
         for choice in told.get("choices") or ():
             yield from self._take_choice(row, found.t_ns, choice, timings)
+
+    def _computes_numbers(self, row: _Row) -> bool:
+        """Whether the model's logits are numbers, looked at once, and where an answer has no text:
+        of NaN llama.cpp makes a token, or the end of an answer, without a word."""
+        if row.plan.is_measure or (self._is_checked and row.splitter.characters):
+            return True
+        self._is_checked, told = True, list[Any]()
+        start, busy = row.plan.ids[:1], {one.slot for one in (*self._rows, *self._leaving)}
+        slot, _ = self._slots.take(start, busy, False)
+        order = {"prompt": start, "id_slot": slot, "n_predict": 1, "n_probs": 1, "stream": True}
+
+        def take(piece: Any) -> bool:
+            told.extend(piece.get("choices") or () if isinstance(piece, dict) else ())
+            return False
+
+        self._server.complete(order | {"cache_prompt": False}, take)
+        found = [token for one in told for token in read_logprobs(one.get("logprobs"))[0]]
+        return not found or any(log is not None or others for _, log, others in found)
 
     def _take_choice(
         self, row: _Row, t_ns: int, choice: dict[str, Any], timings: dict[str, Any]
