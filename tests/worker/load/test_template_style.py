@@ -8,7 +8,7 @@ import pytest
 from tui.checkpoints.errors import CheckpointError
 from tui.text.chinese import find_chinese
 from tui.worker.load.chat_template import ChatTemplate
-from tui.worker.load.template_style import TemplateStyle, find_style, turn_ends
+from tui.worker.load.template_style import TemplateStyle, find_style, require_asked, turn_ends
 
 LOOP = "{% for m in messages %}%s{% endfor %}{% if add_generation_prompt %}%s{% endif %}"
 
@@ -199,3 +199,26 @@ def test_a_template_that_cannot_be_is_one_sentence(
     with pytest.raises(CheckpointError, match=said) as caught:
         find_style(made[0])
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("prompt", "lost"),
+    [
+        ("<s>be brief\n\nwhat is the capital of France?", ""),
+        ("<s>be  brief what is the capital of France&#63;", ""),
+        ("<s>be brief", "question"),
+        ("<s>what is the capital of France?", "system text"),
+    ],
+)
+def test_a_prompt_holds_what_is_asked(prompt: str, lost: str) -> None:
+    turns = (
+        ("system", "be brief"),
+        ("user", "hello"),
+        ("assistant", "hi"),
+        ("user", " what is\nthe capital of France? "),
+    )
+    if not lost:
+        require_asked(prompt, turns)
+        return
+    with pytest.raises(CheckpointError, match=f"leaves out the {lost}"):
+        require_asked(prompt, turns)

@@ -22,6 +22,10 @@ _SYSTEM, _QUESTION, _ANSWER, _NEXT = (
 _ASKED = (("user", _QUESTION),)
 _TOLD = (*_ASKED, ("assistant", _ANSWER), ("user", _NEXT))
 
+_ANOTHER = "give another one with --chat-template FILE"
+_KNOWN_AGAIN = 8
+"""Letters at the beginning or the end of a text by which it is known again in a prompt, whatever a
+template makes of the rest."""
 _PRINTED_PARTS = re.compile(r"['\"]text['\"]\s*:\s*['\"]zq")
 """In the text of a template that prints parts it does not know."""
 
@@ -84,11 +88,7 @@ def find_style(template: ChatTemplate, controls: Collection[str] = ()) -> Templa
     style = _with_role(template, TemplateStyle(), "user", _ASKED)
     if style is None:
         template.render(_ASKED)  # raises what it raises
-        raise CheckpointError(
-            "unsupported",
-            "the chat template leaves out the question",
-            "give another one with --chat-template FILE",
-        )
+        raise CheckpointError("unsupported", "the chat template leaves out the question", _ANOTHER)
     with_system = _with_role(template, style, "system", (("system", _SYSTEM), *_ASKED))
     style = with_system or replace(style, merges_system=True)
     with_answer = _with_role(template, style, "assistant", _TOLD)
@@ -163,3 +163,21 @@ def turn_ends(
     end = split.match(behind.lstrip())
     # The first tokens of a message may differ: one that stands before each is in no beginning.
     return frozenset([end[0]]) if end and before[-1:] == promised[-1:] else frozenset()
+
+
+def require_asked(prompt: str, turns: Sequence[Turn]) -> None:
+    """Make sure that a prompt holds the last question of ``turns`` and what the system role says: a
+    template may take long or short texts for nothing.
+
+    Raises:
+        CheckpointError: one of them is not there.
+    """
+    written = "".join(prompt.split())
+    for role, said_of in (
+        ("user", "the chat template leaves out the question"),
+        ("system", "the chat template leaves out the system text"),
+    ):
+        last = next((content for said, content in reversed(turns) if said == role), "")
+        letters = "".join(last.split())
+        if letters[:_KNOWN_AGAIN] not in written and letters[-_KNOWN_AGAIN:] not in written:
+            raise CheckpointError("unsupported", said_of, _ANOTHER)

@@ -21,7 +21,7 @@ from tui.worker.load.families.text_tokenizer import (
     TextChatTokenizer,
     read_tokenizer_file,
 )
-from tui.worker.load.template_style import find_style, turn_ends
+from tui.worker.load.template_style import find_style, require_asked, turn_ends
 from tui.worker.load.template_thinking import find_switch
 
 _CHATML = "<|im_start|>"
@@ -116,6 +116,7 @@ class TemplateTokenizer(TextChatTokenizer):
         )
         pieces = [piece.replace(guard, "") for piece in self._pieces(text)]
         whole = "".join(pieces)
+        require_asked(whole, turns)
         if pieces == self._pieces(whole):
             return self._control_tokenizer.encode_with_controls(whole)
         # Somebody typed a control token: only those of the template become one.
