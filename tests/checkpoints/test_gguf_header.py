@@ -169,6 +169,17 @@ def test_a_name_that_promises_other_bits_than_the_header_is_remarked_upon(tmp_pa
     assert not any(told.values())
 
 
+@pytest.mark.parametrize("name", ["quant-q05.gguf", "think-q3.gguf", "tiny-v2_q8.gguf"])
+def test_a_name_that_promises_nothing_is_not_remarked_upon(tmp_path: Path, name: str) -> None:
+    assert not read_header(write_gguf(tmp_path / name)).name_remark
+
+
+def test_a_name_of_other_formats_with_as_many_bits_is_remarked_upon(tmp_path: Path) -> None:
+    kinds = (GGMLQuantizationType.Q4_0,)
+    assert read_header(write_gguf(tmp_path / "a-Q4_K_M.gguf", kinds=kinds)).name_remark
+    assert not read_header(write_gguf(tmp_path / "a-Q4_0.gguf", kinds=kinds)).name_remark
+
+
 @pytest.mark.parametrize("length", [1 << 20, 1 << 63, (1 << 64) - 1])
 def test_a_word_that_leads_out_of_the_file_is_told(tmp_path: Path, length: int) -> None:
     file = write_gguf(tmp_path / "a.gguf")

@@ -70,6 +70,8 @@ def test_they_are_listed_and_loaded_as_local_files(
     assert "114,752" in capsys.readouterr().out
     assert run(["models", "inspect", "ollama-file:qwen4"]) == 2
     assert "Ollama keeps no model" in capsys.readouterr().err
+    assert run(["models", "rm", "ollama-file:qwen3:4b", "--yes"]) == 2
+    assert "ollama rm qwen3:4b" in capsys.readouterr().err
 
 
 def test_a_file_of_two_names_is_listed_by_both(folder: Path) -> None:

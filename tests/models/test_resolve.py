@@ -107,6 +107,15 @@ def test_a_base_without_its_folder_sign_is_shown_with_it(here: Path) -> None:
     assert refused("m/lora+m/base").endswith("-> did you mean m/lora+./m/base?")
 
 
+def test_an_adapter_that_stands_behind_or_before_a_file_says_why(here: Path) -> None:
+    (here / "lora").mkdir()
+    (here / "lora" / "adapter_config.json").write_text("{}")
+    (here / "lora" / "adapter_model.safetensors").write_bytes(b"")
+    (here / "small.gguf").write_bytes(b"GGUF" + bytes(60))
+    assert "an adapter stands before its base: ./lora+demo" in refused("demo+./lora")
+    assert "small.gguf is a GGUF file: no adapter is merged into one" in refused("lora+small.gguf")
+
+
 def test_what_cannot_be_used_says_why(here: Path) -> None:
     (here / "empty").mkdir()
     (write_zero_llama(here / "none") / "model.safetensors").unlink()

@@ -43,6 +43,8 @@ _REPACKED = (GgmlType.Q4_0, GgmlType.Q4_K, GgmlType.IQ4_NL)
 _HIGHEST = 1 << 40
 _BITS = re.compile(r"\d+")
 """In the name of a format."""
+_K_TYPE = "_K"
+"""In the names of formats that llama.cpp calls k-quants, and of mixtures of them."""
 _SPARE_BYTES = 64 << 20
 _MOST_KEPT = 4096
 """Numbers of an array that are kept where nobody asked for the vocabulary, to which all longer ones
@@ -154,7 +156,8 @@ class GgufHeader:
             return f"the name of the file says one of {parts} parts, but it is a whole model"
         named = gguf_parts.quantisation_in_name(self.files[0]) if self.files else ""
         bits, stored = _BITS.search(named), _BITS.search(self.stored)
-        if bits is None or stored is None or bits[0] == stored[0]:
+        is_k = [_K_TYPE in one.upper() for one in (named, self.mixture)]
+        if bits is None or stored is None or (bits[0] == stored[0] and is_k != [True, False]):
             return ""
         return f"the name of the file says {named}, its header {self.stored}"
 

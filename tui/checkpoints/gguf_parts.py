@@ -17,7 +17,8 @@ SUFFIX = ".gguf"
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _MOST_PARTS = 1000
 _QUANTISATION = re.compile(
-    r"(?:^|[-._ ])((?:UD-)?(?:I?Q|TQ|BF|F|FP|MXFP|NVFP)\d\w*)$", re.IGNORECASE | re.ASCII
+    r"(?:^|[-._ ])((?:UD-)?(?:(?:I?Q|TQ)[1-8]_\w+|BF16|FP?(?:8|16|32)(?:_\w+)?|(?:MX|NV)FP4\w*))$",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -64,7 +65,7 @@ def is_later_part(path: Path) -> bool:
 def display_stem(path: Path) -> str:
     """What the model of a file is called: its name without ending and number of the part."""
     found = _PART.fullmatch(path.name)
-    if found and len(all_parts(path)) > 1:
+    if found and 1 <= int(found["number"]) <= int(found["count"]) <= _MOST_PARTS:
         return found["stem"]
     return path.stem if path.suffix.lower() == SUFFIX else path.name
 

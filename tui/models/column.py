@@ -57,6 +57,10 @@ def split_column(text: str) -> ColumnText:
     return ColumnText(label or own, text[:start], settings)
 
 
+_NEAR = 0.75
+"""How much of a name must be alike for it to be the one that was meant."""
+
+
 def split_settings(text: str) -> dict[str, str]:
     """The texts of ``NAME=VALUE&NAME=VALUE``, by name.
 
@@ -69,7 +73,7 @@ def split_settings(text: str) -> dict[str, str]:
         name = name.strip().replace("-", "_")
         if name != _NAME and name not in COLUMN_SETTINGS:
             known = (*COLUMN_SETTINGS, _NAME)
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, known, 1, _NEAR)
             meant = f"did you mean {near[0]}? " if near else ""
             raise UserError(
                 f"a column has no setting '{name}'", f"{meant}known: {', '.join(known)}"

@@ -65,7 +65,7 @@ def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tup
         ("int8, int4", reach_of(seen.parameters, seen.shape) if seen.layers else ""),
         ("context", f"{seen.context:,} tokens" if seen.context else ""),
         ("tokenizer", seen.tokenizer),
-        ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),
+        ("weights", f"{_files(len(seen.shards))}, {len(seen.missing)} missing"),
     ]
     rows = [(name, value) for name, value in facts if value]
     rows += [("  missing", name) for name in seen.missing[:8]]
@@ -111,3 +111,7 @@ def _changes(adapter: Adapter) -> str:
             f"rank {rank}, alpha {alpha}, {scale}"
         )
     return f"{len(changed)} layers; rank {rank}, alpha {alpha}, {scale}"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

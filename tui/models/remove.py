@@ -36,6 +36,8 @@ def removable_paths(ref: Reference) -> list[Path]:
         message = f"{ref.target} is no model of a cache, but a file of yours"
         raise UserError(message, f"{sure}rm {ref.target}")
     if not any(map(_holds_files, found)):
+        if ref.kind == "ollama":
+            raise UserError(f"{ref.text} belongs to Ollama", f"ollama rm {ref.target}")
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found
 

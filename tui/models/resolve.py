@@ -10,7 +10,7 @@ from tui.checkpoints import llama_cpp
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.gguf_header import read_header
-from tui.checkpoints.gguf_parts import display_stem, has_magic
+from tui.checkpoints.gguf_parts import display_stem, has_magic, is_gguf
 from tui.checkpoints.gguf_use import require_usable
 from tui.host import extras
 from tui.host.errors import UserError
@@ -86,6 +86,11 @@ def resolve(
         return _gguf(ref, found.blob, found.name)
     if ref.kind == "folder":
         target, base = split_base(ref.target)
+        if base and is_adapter(expand(base)):
+            shown = f"{base}+{target}"
+            raise UserError(
+                f"{target} is no LoRA adapter", f"an adapter stands before its base: {shown}"
+            )
         folder = existing_path(replace(ref, target=target))
         if is_adapter(folder) or base:
             return _with_adapter(ref, folder, base, allow_code)
@@ -303,6 +308,11 @@ def _missing(ref: Reference, path: Path) -> UserError:
         return UserError(
             f"there is no {wanted} {ref.target}",
             f"did you mean {adapter}+./{base}?",
+        )
+    if base and is_adapter(expand(adapter)) and is_gguf(expand(base)):
+        return UserError(
+            f"{Path(base).name} is a GGUF file: no adapter is merged into one",
+            "name the folder of its base as published",
         )
     parent = path.parent
     if parent.is_dir():
