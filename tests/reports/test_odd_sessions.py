@@ -266,3 +266,14 @@ def test_a_run_sets_services_apart_from_what_is_computed_here(tmp_path: Path) ->
     assert [row[0] for row in services] == ["SERVICE", "beta"]
     assert [row[0] for row in pasted] == ["PASTED", "gamma"]
     assert "LOAD s" in local[0] and "LOAD s" not in services[0] and "E2E s" in services[0]
+
+
+@pytest.mark.parametrize("reused", [41, 24])
+def test_a_prompt_that_was_computed_before_is_not_compared(tmp_path: Path, reused: int) -> None:
+    """The second of two equal columns had its prompts computed by the first."""
+    made = Made(tmp_path)
+    for question in range(8):
+        made.answer(0, question, 1.0 + question / 100, prompt_tokens=42, reused=12)
+        made.answer(1, question, 0.5 + question / 100, prompt_tokens=42, reused=reused)
+    told = " ".join([*made.document().conclusion, *made.document().uses])
+    assert ("a clear difference" in told) is (reused == 24)

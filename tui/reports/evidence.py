@@ -125,6 +125,7 @@ def rater_agreement(merged: MergedSessions) -> RaterAgreement:
     )
 
 
+_KNOWN_PROMPT = 0.9
 Figure = Callable[[bd.Answer], float | None]
 """A time or a speed of a complete answer, above 0; None where it was not measured."""
 
@@ -156,7 +157,8 @@ def pair_times(merged: MergedSessions, figure: Figure) -> dict[tuple[str, str], 
     """The logarithms of a figure of every two models by question, contended answers left out: of
     several answers to a question the logarithm of their mean.
 
-    Answers on different numbers of threads are not compared.
+    Answers on different numbers of threads are not compared, nor is one whose prompt had just been
+    computed for another with one whose prompt was not.
     """
     found = {}
     for a, b in combinations(merged.columns, 2):
@@ -196,7 +198,14 @@ def _is_by_threads(a: ModelColumn, b: ModelColumn) -> bool:
 
 def _timed_part(answer: bd.Answer, by_threads: bool) -> Hashable:
     threads = answer.figures.threads if answer.figures else 0
-    return answer.turn, threads if by_threads else 0
+    return answer.turn, _had_its_prompt(answer), threads if by_threads else 0
+
+
+def _had_its_prompt(answer: bd.Answer) -> bool:
+    """Whether nearly all of a first prompt was computed before, as of a question that was asked
+    twice. Later turns always have what went before."""
+    f = answer.figures
+    return f is not None and not answer.turn and f.reused >= _KNOWN_PROMPT * f.prompt_tokens > 0
 
 
 def _has_threads(column: ModelColumn) -> bool:
