@@ -121,7 +121,10 @@ def _print_ranking(
     by: str, comparisons: Sequence[Comparison], merged: MergedSessions, say: ReportMessages
 ) -> None:
     found = _document(comparisons, [column.label for column in merged.columns])
-    head = heads(f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "RATING", "95 %")
+    kind, _, judge = by.partition(" ")
+    head = heads(
+        f"BY {kind.upper()} {judge}".rstrip(), "WINS", "TIES", "LOSSES", "SHARE", "RATING", "95 %"
+    )
     rows = [(m["model"], *_cells(m)) for m in found["models"]]
     print(table([head, *rows]))
     if any(m["ties"] for m in found["models"]):
