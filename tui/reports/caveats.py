@@ -9,6 +9,7 @@ from tui.options import RunOptions
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_cpu, describe_settings
+from tui.scoring.glance import is_reuse_apart, reused_share
 from tui.scoring.sampling import SAMPLING_SETTINGS
 from tui.setting_kinds import declarations
 from tui.text.sanitise import collapse_line
@@ -60,6 +61,7 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
         found += [
             _numbers("k_batches", both, _batch, say),
             _numbers("k_threads", both, _threads, say),
+            _reuse(both, say),
         ]
     return _beware(found, say)
 
@@ -227,6 +229,16 @@ def _numbers(key: str, both: Sides, number: Callable[[bd.Answer], int], say: Rep
         return ""
     a, b = _names(both)
     return say(key, a=a, x=_listed(x), b=b, y=_listed(y))
+
+
+def _reuse(both: Sides, say: ReportMessages) -> str:
+    """What one side found computed of its prompts, where that is clearly more."""
+    told = [[a.figures for a in side.answers if a.figures] for side in both]
+    x, y = map(reused_share, told)
+    if not all(told) or not is_reuse_apart((x, y)):
+        return ""
+    a, b = _names(both)
+    return say("k_reused", a=a, x=f"{x:.0%}", b=b, y=f"{y:.0%}")
 
 
 def _listed(numbers: Sequence[int]) -> str:

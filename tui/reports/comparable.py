@@ -8,12 +8,14 @@ from tui.reports.document import format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import METRICS_BY_ID, TEXT_SPEED, Metric, Place
-from tui.scoring.glance import Figure, Glance, cache_state, is_apart
+from tui.scoring.glance import Figure, Glance, cache_state, is_apart, is_reuse_apart
 
 Glances = Mapping[str, Glance]
 """The figures that stand for each model, by the key of its column."""
 _OF_WORKER = ("load", "ram", "load_ram", "checkpoint", "weights")
 """Figures that columns have in common where one worker answers for them."""
+OF_PROMPTS = ("ttft", "answer_ttft", "prefill", "e2e", "chars_s")
+"""Figures that a prompt shortens which was computed before."""
 _OF_SETTINGS = ("e2e", "answer_ttft", "chars_s")
 """Figures that follow from what a model was asked with: how much it says, whether it thinks."""
 
@@ -35,7 +37,8 @@ def comparable_figures(
     if is_of_answers and metric.id != "load" and is_apart(glances[c.key] for c, _ in kept):
         return {}
     how = {_how(column, figure, glances[column.key], metric, say) for column, figure in kept}
-    if len(how) > 1 or is_uneven([figure for _, figure in kept], metric):
+    figures = [figure for _, figure in kept]
+    if len(how) > 1 or is_uneven(figures, metric) or reuse_differs(figures, metric):
         return {}
     return {column.key: figure for column, figure in kept}
 
@@ -112,6 +115,12 @@ def is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
     if not metric.is_timed or metric.id in ("load", TEXT_SPEED.id):
         return False
     return len({f.n for f in figures if f.value is not None and not f.is_standard}) > 1
+
+
+def reuse_differs(figures: Sequence[Figure], metric: Metric) -> bool:
+    """Whether it is of answers of which one model found clearly more of the prompts computed."""
+    known = [f.reused for f in figures if f.value is not None and not f.is_standard]
+    return metric.id in OF_PROMPTS and is_reuse_apart(known)
 
 
 def best_of(

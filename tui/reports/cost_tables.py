@@ -12,6 +12,7 @@ from tui.reports.comparable import (
     cuts_differ,
     is_uneven,
     markable_figures,
+    reuse_differs,
     settings_differ,
 )
 from tui.reports.contention import describe_contention
@@ -275,6 +276,8 @@ def _notes(
         yield say("n_machines")
     if any(is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
+    if any(reuse_differs([g.figures[m.id] for g in glances], m) for m in timed):
+        yield say("n_reused", told=say("sep").join(_reuse_of(columns, glances)))
     if settings_differ(columns, glances):
         yield say("n_settings")
     if cuts_differ(columns, glances):
@@ -285,6 +288,13 @@ def _notes(
         yield f"*{say('colon')}{say('sep').join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
         yield f"+{say('colon')}{say('batched', n=batch + 1)}"
+
+
+def _reuse_of(columns: Sequence[ModelColumn], glances: Sequence[Glance]) -> Iterable[str]:
+    """What each model found computed of its prompts."""
+    for column, glance in zip(columns, glances, strict=True):
+        if (figure := glance.figures["e2e"]).value is not None:
+            yield f"{collapse_line(column.label)} {figure.reused:.0%}"
 
 
 def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:

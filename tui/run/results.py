@@ -19,6 +19,7 @@ from tui.scoring.glance import (
     cache_state,
     common_answers,
     is_apart,
+    is_reuse_apart,
     take_glance,
 )
 from tui.scoring.sampling import sampling_of
@@ -183,6 +184,13 @@ def table_notes(board: Board) -> list[str]:
         )
     if is_apart(shown):
         said.append("no question was answered by all models: times are of each one's own questions")
+    timed = [(m.label, one) for m, g in told_of if (one := g.figures["e2e"]).value is not None]
+    if is_reuse_apart(figure.reused for _, figure in timed):
+        shares = ", ".join(f"{label} {figure.reused:.0%}" for label, figure in timed)
+        said.append(
+            "prompt tokens that were not computed again, which makes TTFT, E2E and chars/s of "
+            f"answers better: {shares}"
+        )
     if any(glance.figures["answer_ttft"].n for glance in shown):
         said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
     newest = newest_answers(board)
@@ -376,6 +384,7 @@ def _figure_json(name: str, figure: Figure) -> dict[str, Any]:
         "estimated": figure.is_estimated,
         "batch": figure.batch,
         "threads": sorted(figure.threads),
+        "reused_share": figure.reused,
     }
 
 

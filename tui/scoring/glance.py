@@ -37,7 +37,8 @@ class Figure:
     """A value and what limits it. ``n`` values are behind it: of questions, loads or standard
     measures. ``is_standard``: of the standard measure. ``is_contended``: all that there is was
     spoilt by contention. ``is_estimated``: tokens were estimated. ``batch``: so many answers were
-    decoded together at most. ``work``: the tokens of prompt and answer of the standard measure."""
+    decoded together at most. ``work``: the tokens of prompt and answer of the standard measure.
+    ``reused``: the share of the prompts' tokens that were not computed again."""
 
     value: float | None = None
     n: int = 0
@@ -47,6 +48,26 @@ class Figure:
     batch: int = 1
     threads: frozenset[int] = frozenset()
     work: frozenset[tuple[int, int]] = frozenset()
+    reused: float = 0.0
+
+
+MOST_REUSE_APART = 0.2
+"""So far apart may be the shares of prompt tokens that two models found computed: where both begin
+a prompt with the same words, tokenizers and templates make that much of a difference."""
+
+
+def reused_share(told: Iterable[Answered]) -> float:
+    """Of the tokens of these prompts those that were not computed again, 0 to 1."""
+    known = [(one.prompt_tokens, one.reused) for one in told if one.prompt_tokens > 0]
+    prompts = sum(prompt for prompt, _ in known)
+    # A session may hold anything: more than all is all.
+    return sum(min(max(0, reused), prompt) for prompt, reused in known) / max(prompts, 1)
+
+
+def is_reuse_apart(shares: Iterable[float]) -> bool:
+    """Whether one side found clearly more of its prompts computed than another."""
+    known = list(shares)
+    return bool(known) and max(known) - min(known) > MOST_REUSE_APART
 
 
 _UNCACHED, _CACHED = 0.01, 0.99
@@ -251,6 +272,7 @@ def _marks(kept: Sequence[Answered], is_token_based: bool) -> Figure:
         is_estimated=is_token_based and any(one.token_source == "estimate" for one in kept),
         batch=max((one.batch for one in kept), default=1),
         threads=frozenset(one.threads for one in kept) - {0},
+        reused=reused_share(kept),
     )
 
 
