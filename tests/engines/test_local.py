@@ -79,6 +79,20 @@ def test_it_loads_and_tells_how(engine: LocalEngine) -> None:
     assert abs(private - loaded.private) < 100 << 20
 
 
+def test_weights_that_are_made_once_are_told_as_a_conversion(tmp_path: Path) -> None:
+    folder = tiny.write_llama(tmp_path / "tiny")
+    stages = []
+    for _ in range(2):
+        told: list[Body] = []
+        engine = LocalEngine(folder, "int8", 1, tmp_path / "log")
+        try:
+            engine.load(lambda t_ns, body: told.append(body))
+        finally:
+            engine.close()
+        stages.append({body.stage for body in told if isinstance(body, Load) and body.total})
+    assert [("convert" in one, "weights" in one) for one in stages] == [(True, True), (False, True)]
+
+
 def test_answers_come_in_order_and_each_ends_once(loaded: LocalEngine) -> None:
     found = bodies(loaded, ask(1), ask(2, limit=5), ask(3, "x " * 9000))
     ends = [b for b in found if isinstance(b, Answered | Failed | Cancelled)]

@@ -46,8 +46,11 @@ def describe_caveats(
     return describe_sides((one, two), is_timed, say)
 
 
-def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
-    """`describe_caveats` of two models wherever they are from."""
+def describe_sides(
+    both: Sides, is_timed: bool, say: ReportMessages, has_memory: bool = False
+) -> str:
+    """`describe_caveats` of two models wherever they are from; ``has_memory``: also of what only
+    changes how much memory they take."""
     found = [
         _answer_rates(both, say),
         _empty(both, say),
@@ -63,6 +66,8 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
             _numbers("k_threads", both, _threads, say),
             _reuse(both, say),
         ]
+    if has_memory:
+        found.append(_conversions(both, say))
     return _beware(found, say)
 
 

@@ -4,7 +4,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from tui.board import Answer
@@ -157,13 +157,13 @@ def _diff(
         **{name: _ratio(alike, value) for name, value in _RATIOS.items()},
         "chars_s": _text_speeds(alike),
         "length": _ratio(repeats, lambda answer: float(len(answer.text))),
-        "memory": _ratio_of(*peaks),
+        "memory": _memory(a, b, peaks),
     }
     sides = (
         Side(a, say("before"), [answer for row, _ in rows for answer in row.outcomes(a)]),
         Side(b, say("after"), [answer for _, row in rows for answer in row.outcomes(b)]),
     )
-    beware = describe_sides(sides, True, say)
+    beware = describe_sides(sides, True, say, has_memory=True)
     return ModelDiff(a.label, b.label, len(done), len(rows), figures, tuple(changed), beware)
 
 
@@ -283,6 +283,12 @@ def _values(answers: Sequence[Answer], value: Callable[[Answer], float | None]) 
     return {turn: mean(known) for turn, known in found.items()}
 
 
+def _memory(a: ModelColumn, b: ModelColumn, peaks: tuple[float, float]) -> Figure:
+    """Without a change where only one of them was converted: that is done once, and takes more."""
+    found = _ratio_of(*peaks)
+    return found if a.was_converted == b.was_converted else replace(found, change=None)
+
+
 def _ratio_of(before: float, after: float) -> Figure:
     known = before > 0 and after > 0
     return Figure(before or None, after or None, after / before if known else None, is_ratio=True)
@@ -331,6 +337,8 @@ def is_broken(rule: Rule, found: ModelDiff) -> bool:
             f"{rule.text} cannot be checked: no question has {what} in both runs, undisturbed and "
             "on as many threads"
             if rule.figure in TIMES
+            else f"{rule.text} cannot be checked: {what} holds the conversion of one run"
+            if found.figures[rule.figure].before and found.figures[rule.figure].after
             else f"{rule.text} cannot be checked: {what} is not known in both runs",
             "leave the rule out, or run again",
         )

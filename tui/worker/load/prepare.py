@@ -42,10 +42,15 @@ _MAX_UNCOVERED_SHARE = 0.05
 
 
 def prepare_model(
-    checkpoint: Checkpoint, dtype: str, progress: Progress, reading: Stopwatch | None = None
+    checkpoint: Checkpoint,
+    dtype: str,
+    progress: Progress,
+    reading: Stopwatch | None = None,
+    making: Progress | None = None,
 ) -> tuple[Any, str, list[str]]:
     """The model in eval mode, the device it is on, and remarks for a person. What is spent in
     reading files is added to ``reading``; all else is converting, quantising and packing.
+    ``making`` is told, in the place of ``progress``, of weights that are made once and kept.
 
     Raises:
         CheckpointError: as `Checkpoint.build`, or the format cannot be made of it.
@@ -57,7 +62,7 @@ def prepare_model(
         build_deferred=partial(_timed_build, checkpoint.build_deferred, reading),
     )
     if dtype in QUANTISED_DTYPES:
-        return _prepare_quantised(checkpoint, dtype, progress, reading)
+        return _prepare_quantised(checkpoint, dtype, progress, reading, making or progress)
     if dtype != "bf16" or device.gpu_failure() == "" or checkpoint.model_spec is None:
         return device.place_model(checkpoint.build(dtype, progress))
     if choose_format.reads_bf16_in_place() and _native_bf16_covers(checkpoint):
@@ -194,7 +199,11 @@ def _timed_build(
 
 
 def _prepare_quantised(
-    checkpoint: Checkpoint, dtype: str, progress: Progress, reading: Stopwatch
+    checkpoint: Checkpoint,
+    dtype: str,
+    progress: Progress,
+    reading: Stopwatch,
+    making: Progress,
 ) -> tuple[Any, str, list[str]]:
     if checkpoint.model_spec is None:
         raise CheckpointError(
@@ -219,7 +228,7 @@ def _prepare_quantised(
         nonlocal made
         made = True
         read = checkpoint.build_deferred(checkpoint.plain_dtype, lambda done, total: None)
-        kept_weights.write_reduced(checkpoint, read, folder / _WEIGHTS_FILE, dtype, progress)
+        kept_weights.write_reduced(checkpoint, read, folder / _WEIGHTS_FILE, dtype, making)
 
     try:
         folder = quantised_cache.ensure(place, source, dtype, make)

@@ -71,7 +71,9 @@ def load_model(
         build.prepare(lambda: progress("kernels")(0, 0))
     report = progress("weights")
     report(0, checkpoint.checkpoint_bytes)
-    model, device, remarks = prepare_model(checkpoint, order.dtype, report, reading)
+    model, device, remarks = prepare_model(
+        checkpoint, order.dtype, report, reading, progress("convert")
+    )
     if file is not None and order.dtype in QUANTISED_DTYPES and not has_between:
         # Where it is still mapped its disk is given back with the last mapping.
         shutil.rmtree(entry_folder(file, _BETWEEN), ignore_errors=True)
