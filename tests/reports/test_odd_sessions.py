@@ -9,6 +9,7 @@ from tests.support.made_session import Made, sentence
 from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
+from tui.reports import markdown
 from tui.reports.document import Document, Table
 from tui.run import results
 from tui.text.translation import translate
@@ -277,3 +278,59 @@ def test_a_prompt_that_was_computed_before_is_not_compared(tmp_path: Path, reuse
         made.answer(1, question, 0.5 + question / 100, prompt_tokens=42, reused=reused)
     told = " ".join([*made.document().conclusion, *made.document().uses])
     assert ("a clear difference" in told) is (reused == 24)
+
+
+def test_an_id_that_was_asked_twice_is_one_answer(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.events.append((0, ev.Asked(made.id(0, 0), "q1", "another")))
+    conclusion = made.conclusion()
+    assert "gave 6 of 7 answers" in sentence(conclusion, "alpha gave")
+    assert "answers given 6/7 against 7/7" in sentence(conclusion, "Time to the end")
+
+
+def test_a_reason_that_nobody_can_tell_is_said_once(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        for model in range(2):
+            made.answer(model, q, contended=True, contended_by=("", "moonlight")[q % 2], lost=0.5)
+    (table, *_) = [t for t in made.document().comparison if t.title.startswith("Cost and speed")]
+    (note,) = [note for note in table.notes if note.startswith("*")]
+    assert note.count("contended") == 1
+
+
+def test_no_slow_model_measured_fewer_tokens_than_none(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.events += [(0, ev.Measured(-256, 0, 1)), (1, ev.Measured(100, 20, 1))]
+    (table, *_) = [t for t in made.document().comparison if t.title.startswith("Cost and speed")]
+    (note,) = [note for note in table.notes if "with fewer" in note]
+    assert note.startswith("beta is slow")
+
+
+def test_lengths_that_a_limit_made_are_no_difference(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=3)
+    for q in range(3):
+        made.answer(0, q, finish="length" if q < 2 else "stop", text="long " * 9)
+        made.answer(1, q, finish="length", text="short")
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Where they differ")]
+    at = table.head.index("Longest to shortest")
+    assert [row[at].text for row in table.rows] == ["×9.00", "–", "–"]
+    assert table.notes[0].startswith("On 2 questions every answer was cut short")
+
+
+def test_no_heading_stands_over_pictures_that_were_left_out(tmp_path: Path) -> None:
+    document = Made(tmp_path).all_answered().document()
+    assert document.charts
+    assert "## Charts" in markdown.render(document, "pictures")
+    without = markdown.render(document)
+    assert "## Charts" not in without and "## Conclusion" in without
+
+
+def test_what_was_said_before_the_start_is_no_trouble(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    told = "alpha: the first load writes 529 MB of disk and keeps 200 MB of it"
+    made.events.insert(0, (RUN, ev.Note(told, source="setup")))
+    made.events.append((RUN, ev.Note("the run was taken up again")))
+    document = made.document()
+    assert not any("of disk" in line for line in document.troubles)
+    assert any("taken up again" in line for line in document.troubles)
+    assert any(told in row[1].text for table in document.run for row in table.rows)

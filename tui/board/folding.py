@@ -173,6 +173,9 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
 
 
 def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
+    if old := board.answers.pop(asked.answer, None):
+        # Only a file of others has an id twice: each answer stands in one place.
+        board.answer_ids[old.model, old.question].remove(old.id)
     board.answers[asked.answer] = Answer(
         asked.answer,
         event.model,

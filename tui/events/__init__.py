@@ -320,7 +320,8 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Note:
     """A remark, by a ``person`` or by the ``program``, on an answer or (-1) on the run; with
-    the source ``title`` what the session is called from now on."""
+    the source ``setup`` what the program said before anything was loaded, with ``title`` what the
+    session is called from now on."""
 
     kind: ClassVar[str] = "note"
     text: str

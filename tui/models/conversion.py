@@ -40,8 +40,9 @@ def disk_remark(model: ResolvedModel) -> str:
     if written < _WORTH_TELLING:
         return ""
     return (
-        f"{model.label}: the first load writes {format_size(written)} of disk, "
-        f"{format_size(kept)} of it stay; `duibi models rm` of the file frees them"
+        f"{model.label}: the first load writes {format_size(written)} of disk and keeps "
+        f"{format_size(kept)} of it; `duibi models rm FILE@{model.dtype}` deletes that again, the "
+        "GGUF file stays"
     )
 
 

@@ -213,7 +213,9 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
         if source.recorded.verdict != "complete":
             found.append(f"{collapse_line(source.name)}: {describe_verdict(source, say)}")
         found += [
-            f"{collapse_line(source.name)}: {_told(note.text, say)}" for note in source.board.notes
+            f"{collapse_line(source.name)}: {_told(note.text, say)}"
+            for note in source.board.notes
+            if note.source != "setup"
         ]
     found += _between_sessions(merged, say)
     for column in merged.columns:

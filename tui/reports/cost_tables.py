@@ -238,7 +238,7 @@ def _notes(
         if glance.measured:
             told = glance.measured[-1]
             tokens = told.prompt_tokens, told.output_tokens
-            if tokens != (STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS):
+            if min(tokens) > 0 and tokens != (STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS):
                 yield say(
                     "n_fewer",
                     model=collapse_line(column.label),
@@ -309,11 +309,13 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
         told += [(f.contended_by, f.lost) for f in seen if f is not None and f.contended]
         for by, share in told:
             lost[by] = max(lost.get(by, 0.0), share)
-    return [
+    said = [
         say("at_worst", what=told) if by == "programs" and share else told
         for by, share in sorted(lost.items())
         for told in [describe_contention(by, share, say)]
     ]
+    # Nothing can be told of an unknown one.
+    return list(dict.fromkeys(said))
 
 
 def _best(

@@ -34,9 +34,11 @@ def disagreement_table(
     kept = [
         i
         for i, key in enumerate(_HEAD)
-        if key == "d_length" or any(row[i].text != "–" for row in cells)
+        if key == "question" or any(row[i].text != "–" for row in cells)
     ]
     notes = [say("d_same", n=len(found) - len(differing))] if len(found) > len(differing) else []
+    if cut := sum(one.all_cut for _, _, one in differing):
+        notes.insert(0, say("d_cut", n=cut))
     if len(differing) > _MAX_ROWS:
         notes.append(say("and_more", n=len(differing) - _MAX_ROWS))
     return Table(

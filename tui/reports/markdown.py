@@ -39,10 +39,31 @@ _SPECIAL = re.compile(
 def render(document: Document, pictures: str = "", ending: str = "svg") -> str:
     """The whole report. ``pictures`` is the address of the folder, from where the report lies, that
     holds its pictures as files with this ``ending``; without it there are none in the text."""
+    kept = document.blocks if pictures else _without_pictures(document.blocks)
     blocks: list[str] = []
-    for block in document.blocks:
+    for block in kept:
         blocks += _block(block, document.words, pictures, ending)
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _without_pictures(blocks: Sequence[Block]) -> list[Block]:
+    """Without pictures, and without headings that stood over pictures only."""
+    kept: list[Block] = []
+    stood_over_pictures = False
+    for block in reversed(blocks):
+        if isinstance(block, Figure):
+            stood_over_pictures = True
+        elif not (stood_over_pictures and _is_over_nothing(block, kept)):
+            stood_over_pictures = False
+            kept.append(block)
+    return kept[::-1]
+
+
+def _is_over_nothing(block: Block, below: Sequence[Block]) -> bool:
+    """Of a heading; ``below`` are the blocks under it, the next one last."""
+    if not isinstance(block, Heading):
+        return False
+    return not below or (isinstance(below[-1], Heading) and below[-1].level <= block.level)
 
 
 def _block(block: Block, words: dict[str, str], pictures: str, ending: str) -> list[str]:

@@ -13,6 +13,7 @@ from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
+from tui.text.translation import translate
 
 _CPU = "cpu"
 _HASHES = ("revision", "sha256", "hash")
@@ -82,6 +83,7 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
         (say("platform"), describe_value(host.get("platform", ""), say)),
         (say("packages"), describe_value(_versions(header.program, host), say)),
         (say("settings"), describe_settings(header.settings, say)),
+        (say("setup_notes"), say("sep").join(_setup_notes(source, say))),
     ]
     known = {"cpu", "memory_limit", "platform", "python", "packages"}
     rows += [(str(k), describe_value(v, say)) for k, v in host.items() if k not in known]
@@ -98,6 +100,12 @@ def _other_machines(source: SourceSession, say: ReportMessages) -> str:
     """The processors that the run went on with, where these are others."""
     first, *later = (describe_cpu(host.get("cpu", ""), say) for host in source.board.hosts)
     return " / ".join(dict.fromkeys(cpu for cpu in later if cpu and cpu != first))
+
+
+def _setup_notes(source: SourceSession, say: ReportMessages) -> list[str]:
+    """What the program said before anything was loaded, each once."""
+    said = [note.text for note in source.board.notes if note.source == "setup"]
+    return [translate(text, say.language) for text in dict.fromkeys(said)]
 
 
 def _time(started: str) -> str:

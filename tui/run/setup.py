@@ -88,10 +88,9 @@ def begin(
         settings=options.header(),
     )
     header = mask_body(header, environment_mask())
-    remarks = _remarks(models, planned)
     record = Recorder(Journal.create(sessions_dir, header), header)
-    for remark in remarks:
-        record.emit(RUN, ev.Note(remark))
+    for remark in _remarks(models, planned):
+        record.emit(RUN, remark)
     return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
 
 
@@ -119,13 +118,13 @@ def resume(
     models = [replace(model, label=label) for model, label in named]
     questions = QuestionSet.from_json(board.header.questions, str(path))
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
-    remarks = ("the run was taken up again", *_remarks(models, planned))
+    again = ev.Note("the run was taken up again")
     record = Recorder(Journal.reopen(path), board.header, list(events))
     record.emit(RUN, ev.Resumed(describe_host(planned.memory.limit)))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
-    for remark in remarks:
-        record.emit(RUN, ev.Note(remark))
+    for remark in (again, *_remarks(models, planned)):
+        record.emit(RUN, remark)
     # Without a person a model that has nothing left to answer is not loaded once more.
     return _assemble(
         *(models, questions, options, record, planned, engines, interactive, make_engine),
@@ -133,9 +132,10 @@ def resume(
     )
 
 
-def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[str]:
+def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[ev.Note]:
     """What a person should know before anything is loaded."""
-    return [line for line in (planned.remark, *map(disk_remark, models)) if line]
+    said = (planned.remark, *map(disk_remark, models))
+    return [ev.Note(line, source="setup") for line in said if line]
 
 
 def describe_host(limit: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Disagreement:
     passed, ``length`` and ``time`` the ratio of the largest to the smallest (a length is infinite
     where one answer of several is empty). ``same_text``: all
     answers are the same, letter by letter. ``is_compared``: at least two models completed it.
+    ``all_cut``: each model's were cut short, so that a limit and no model made their length.
     """
 
     stars: float | None = None
@@ -38,6 +39,7 @@ class Disagreement:
     time: float | None = None
     same_text: bool = True
     is_compared: bool = False
+    all_cut: bool = False
 
     @property
     def score(self) -> float:
@@ -69,14 +71,16 @@ def measure(
     said = [choice in ("left", "right") for choice in choices if choice in DECIDING]
     if len(answered) < 2:
         return Disagreement()
+    all_cut = all(any(a.is_cut for a in conversation) for conversation in answered)
     return Disagreement(
         _largest_gap([_stars(conversation) for conversation in answered]),
         fmean(said) if said else None,
         _gap([_passed(conversation, results_of) for conversation in answered]),
-        _length_ratio([sum(map(len, text)) for text in texts]),
+        None if all_cut else _length_ratio([sum(map(len, text)) for text in texts]),
         _ratio([_seconds(c) for c in answered]) if _were_timed_alike(answered) else None,
         all(text == texts[0] for text in texts),
         is_compared=True,
+        all_cut=all_cut,
     )
 
 
