@@ -88,8 +88,9 @@ def begin(
         settings=options.header(),
     )
     header = mask_body(header, environment_mask())
+    remarks = _remarks(models, planned)
     record = Recorder(Journal.create(sessions_dir, header), header)
-    for remark in _remarks(models, planned):
+    for remark in remarks:
         record.emit(RUN, remark)
     return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
 
@@ -118,12 +119,12 @@ def resume(
     models = [replace(model, label=label) for model, label in named]
     questions = QuestionSet.from_json(board.header.questions, str(path))
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
-    again = ev.Note("the run was taken up again")
+    remarks = (ev.Note("the run was taken up again"), *_remarks(models, planned))
     record = Recorder(Journal.reopen(path), board.header, list(events))
     record.emit(RUN, ev.Resumed(describe_host(planned.memory.limit)))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
-    for remark in (again, *_remarks(models, planned)):
+    for remark in remarks:
         record.emit(RUN, remark)
     # Without a person a model that has nothing left to answer is not loaded once more.
     return _assemble(
@@ -133,7 +134,11 @@ def resume(
 
 
 def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[ev.Note]:
-    """What a person should know before anything is loaded."""
+    """What a person should know before anything is loaded.
+
+    Raises:
+        UserError: what is made of a model does not fit on the disk; no session file is begun then.
+    """
     said = (planned.remark, *map(disk_remark, models))
     return [ev.Note(line, source="setup") for line in said if line]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,15 @@ def keep(folder: Path, file: Path) -> None:
         manifest = folder / "manifests" / "registry.ollama.ai" / "library" / "tiny" / tag
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(json.dumps({"schemaVersion": 2, "layers": [layer]}))
+
+
+def test_a_run_that_has_no_room_on_the_disk_leaves_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_gguf(tmp_path / "small.gguf")
+    no_room = SimpleNamespace(free_bytes=lambda folder: 1)
+    monkeypatch.setattr("tui.models.conversion.filesystem", no_room)
+    folder = tmp_path / "sessions"
+    code, _, told = in_this_process("run", f"{file}@fp32", *SHORT, "--sessions", str(folder))
+    assert code == 2 and "no space to convert small.gguf" in told
+    assert not [*folder.glob("*.duibi")]
