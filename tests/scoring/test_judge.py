@@ -10,6 +10,7 @@ from tui.board.judgements import read_verdicts
 from tui.events import Event, Judged
 from tui.events.json_form import decode, encode
 from tui.scoring.judge import (
+    MAX_REASON,
     is_same_family,
     judge_pair,
     judge_prompt,
@@ -73,6 +74,14 @@ def test_a_judge_that_gave_no_verdict_is_asked_for_the_letter_alone() -> None:
     assert heard[1][:2] == (heard[0][0], "Logic: A\nHumour: B\nThe first of the")
     assert "one letter only" in heard[1][2]
     assert found.reasons[0].endswith("The first of the\n\nA.")
+
+
+def test_a_dimension_behind_long_reasons_is_read() -> None:
+    found = judge_pair(
+        lambda *_: "x" * 3000 + "\nLogic: A\n[[A]]", "q", "a", "b", dimensions=[("logic", "Logic")]
+    )
+    assert found.dimensions == {"logic": ("left", "right")}
+    assert all(len(reason) == MAX_REASON for reason in found.reasons)
 
 
 @pytest.mark.parametrize(

@@ -136,29 +136,33 @@ def judge_pair(
         judge_prompt(question, right, left, rubric, lang, names),
     )
     (first, first_verdict), (second, second_verdict) = (_judge(ask, one, lang) for one in prompts)
-    replies, verdicts = (first, second), (first_verdict, _exchanged(second_verdict))
+    verdicts = first_verdict, _exchanged(second_verdict)
     by_dimension = {
-        id_: (parse_dimension(replies[0], name), _exchanged(parse_dimension(replies[1], name)))
+        id_: (parse_dimension(first[0], name), _exchanged(parse_dimension(second[0], name)))
         for id_, name in dimensions
     }
     return JudgeVerdict(
         agreed(verdicts),
         verdicts,
-        replies,
+        (_reason(first), _reason(second)),
         {id_: said for id_, said in by_dimension.items() if said != (NONE, NONE)},
         plain_text,
     )
 
 
-def _judge(ask: Ask, prompt: str, lang: str) -> tuple[str, str]:
-    """What a judge says of one order, and its verdict. Where none can be read, as small judges and
-    those that are cut leave it out, it is asked for the letter alone."""
+def _judge(ask: Ask, prompt: str, lang: str) -> tuple[list[str], str]:
+    """A judge's replies to one order, and its verdict. Where the first has none, as small judges
+    and those that are cut leave it out, it is asked for the letter alone."""
     reply = ask(prompt)
-    verdict, said = parse_verdict(reply), reply[:MAX_REASON]
-    if verdict == NONE and reply.strip():
-        letter = ask(prompt, reply, _LETTER_ALONE[lang])
-        verdict, said = parse_letter(letter), f"{said}\n\n{letter[:MAX_REASON]}"
-    return said, verdict
+    verdict = parse_verdict(reply)
+    if verdict != NONE or not reply.strip():
+        return [reply], verdict
+    letter = ask(prompt, reply, _LETTER_ALONE[lang])
+    return [reply, letter], parse_letter(letter)
+
+
+def _reason(replies: Sequence[str]) -> str:
+    return "\n\n".join(reply[:MAX_REASON] for reply in replies)
 
 
 def _exchanged(verdict: str) -> str:
