@@ -10,7 +10,8 @@ from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
 from tui.reports.report import build_report
-from tui.run.results import json_document, table_notes
+from tui.run.result_notes import table_notes
+from tui.run.results import json_document
 from tui.text.translation import translate
 
 

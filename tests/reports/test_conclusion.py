@@ -13,6 +13,7 @@ from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
 from tui.run import results
+from tui.run.result_notes import table_notes
 
 
 def test_a_winner_in_stars(tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_the_sentence_and_every_table_have_one_time_where_questions_repeat(tmp_p
     answers = board.answers.values()
     drawn = [one.seconds([a for a in answers if a.model == m]) for m, one in enumerate(told)]
     assert drawn == [[1.0, 2.0, 30.0], [2.0, 4.0, 60.0]], "of the box of E2E"
-    assert "of several answers to one question the mean counts, once" in results.table_notes(board)
+    assert "of several answers to one question the mean counts, once" in table_notes(board)
     costs, details = (
         next(t for t in document.comparison if t.title.startswith(title))
         for title in ("Cost and speed at a glance", "Every figure")

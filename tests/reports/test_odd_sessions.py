@@ -12,6 +12,7 @@ from tui.events import RUN
 from tui.reports import markdown
 from tui.reports.document import Document, Table
 from tui.run import results
+from tui.run.result_notes import table_notes
 from tui.text.translation import translate
 
 
@@ -117,7 +118,7 @@ def test_models_without_a_common_question_have_no_first(tmp_path: Path) -> None:
     assert not any(cell.best for row in costs.rows for cell in row)
     assert any(note.startswith("There is no question that all models ans") for note in costs.notes)
     assert all("E2E" not in text for model in document.models for text in model.strengths)
-    (note,) = [n for n in results.table_notes(fold(made.read().events)) if "no question was" in n]
+    (note,) = [n for n in table_notes(fold(made.read().events)) if "no question was" in n]
     assert translate(note, "zh") != note
 
 
@@ -130,7 +131,7 @@ def test_the_table_says_how_many_questions_its_times_are_of(tmp_path: Path) -> N
     notes = table(document, "Cost and speed").notes
     wanted = "Times of answers are of the 7 questions that all models answered, undisturbed whe"
     assert any(note.startswith(wanted) and note.endswith("more by alpha.") for note in notes)
-    (note,) = [n for n in results.table_notes(fold(made.read().events)) if "that all models" in n]
+    (note,) = [n for n in table_notes(fold(made.read().events)) if "that all models" in n]
     assert note.endswith(": 7") and translate(note, "zh") != note
 
 
@@ -168,7 +169,7 @@ def test_pasted_answers_have_no_row_of_dashes(tmp_path: Path) -> None:
     assert [row[0].text for row in costs.rows] == ["alpha"]
     assert "–" not in [cell.text for row in costs.rows for cell in row]
     assert any("pasted by hand: ChatGPT (pasted)" in note for note in costs.notes)
-    assert not any(note.startswith("~") for note in results.table_notes(fold(made.read().events)))
+    assert not any(note.startswith("~") for note in table_notes(fold(made.read().events)))
 
 
 def test_votes_say_who_gave_them_and_how_far_they_agree(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tui.reports.merge import merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
 from tui.reports.report import build_report
 from tui.run import results
+from tui.run.result_notes import table_notes
 from tui.scoring.costs import METRICS_BY_ID, Metric
 from tui.scoring.glance import FIGURES
 from tui.sessions import reader
@@ -396,7 +397,7 @@ def test_the_terminal_says_where_a_load_found_its_files_and_who_was_not_measured
         (1, measured(9.0)),
     ]
     path = record_session(tmp_path, header, lambda m, q: "hello", extra)
-    notes = results.table_notes(fold(reader.read(path).events))
+    notes = table_notes(fold(reader.read(path).events))
     assert "LOAD read the files from the disk: one@bf16" in notes
     assert "LOAD found the files in memory: two@int8" in notes
     assert "not measured by itself, all is of its answers: three@int4" in notes

@@ -1,6 +1,6 @@
-"""What came of a run: an exit code, a JSON document, a table."""
+"""What came of a run: an exit code, a JSON document, a table (its notes: `result_notes`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +8,6 @@ from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
 from tui.host.errors import EXIT_BUDGET, EXIT_FAILED
-from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.prices import Price
 from tui.run import budget
 from tui.scoring import charges
@@ -16,17 +15,11 @@ from tui.scoring.costs import GB, METRICS_BY_ID, Place
 from tui.scoring.glance import (
     Figure,
     Glance,
-    cache_state,
     common_answers,
-    is_apart,
-    is_reuse_apart,
     take_glance,
 )
 from tui.scoring.sampling import sampling_of
 from tui.text.units import format_money
-
-DISTURBED_NOTE = "* it did not have its cores for itself"
-BATCHED_NOTE = "+ several answers were decoded together; --batch 1 measures single ones"
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
@@ -139,12 +132,13 @@ MONEY_HEAD = ("COST", "COST/ANSWER", "COST/100 QUESTIONS")
 
 def charge_of(board: Board, model: Model) -> charges.Charge | None:
     """The money for a model's answers, every one of them; None where its price is not known."""
-    price = charges.price_of(_head(board, model))
+    price = charges.price_of(head_of(board, model))
     mine = [answer for answer in board.answers.values() if answer.model == model.index]
     return charges.sum_charges([(price, mine)])
 
 
-def _head(board: Board, model: Model) -> dict[str, Any]:
+def head_of(board: Board, model: Model) -> dict[str, Any]:
+    """What the header tells of a model; empty without one."""
     return board.header.models[model.index] if board.header else {}
 
 
@@ -157,152 +151,6 @@ def _money(charge: charges.Charge | None) -> tuple[str, ...]:
     return tuple(
         "-" if one is None else f"{about}{format_money(one, charge.currency)}" for one in amounts
     )
-
-
-def table_notes(board: Board) -> list[str]:
-    """What has to be known of the table's figures, one line each."""
-    told_of = glances(board)
-    shown = [glance for _, glance in told_of]
-    figures = [figure for glance in shown for figure in glance.figures.values()]
-    said = ["medians; RAM is private and mapped memory together at their highest, loading included"]
-    if measured := [one for glance in shown for one in glance.measured]:
-        prompt, new = STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS
-        work = f"{prompt} + {new} tokens, one answer at a time"
-        told = [f"LOAD to tok/s are of the standard measure ({work})"]
-        if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
-            told.append("of a slow model fewer tokens")
-        said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
-    said += _measure_notes(told_of)
-    if len(cpus := dict.fromkeys(map(_cpu_text, board.hosts))) > 1:
-        said.append(f"not all of it ran on the same processor: {'; '.join(cpus)}")
-    if any(glance.is_averaged for glance in shown):
-        said.append("of several answers to one question the mean counts, once")
-    if any(glance.uncommon for glance in shown) and (n := shown[0].common_questions):
-        said.append(
-            "times of answers are of the questions that all models answered, undisturbed where "
-            f"that can be: {n}"
-        )
-    if is_apart(shown):
-        said.append("no question was answered by all models: times are of each one's own questions")
-    timed = [(m.label, one) for m, g in told_of if (one := g.figures["e2e"]).value is not None]
-    if is_reuse_apart(figure.reused for _, figure in timed):
-        shares = ", ".join(f"{label} {figure.reused:.0%}" for label, figure in timed)
-        said.append(
-            "prompt tokens that were not computed again, which makes TTFT, E2E and chars/s of "
-            f"answers better: {shares}"
-        )
-    if any(glance.figures["answer_ttft"].n for glance in shown):
-        said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
-    newest = newest_answers(board)
-    if lost := sum(answer.is_all_thought for answer in newest):
-        said.append(
-            f"answers that were nothing but thought: {lost}; more --max-new-tokens, or "
-            "--think-tokens"
-        )
-    if empty := sum(answer.is_empty for answer in newest):
-        said.append(f"answers without any text: {empty}; they count for no E2E and no chars/s")
-    said += _sharing_notes(board)
-    if any(figure.is_contended for figure in figures):
-        said.append(disturbed_note(_contenders(board)))
-    said += [note for model in board.models for note in _price_notes(board, model)]
-    spent = [charge for model in board.models if (charge := charge_of(board, model))]
-    # The lines of a run have the mark also where no figure of the table does; nothing was counted
-    # for answers that were pasted.
-    asked = [a for a in board.answers.values() if board.models[a.model].engine != "pasted"]
-    if any(answer.is_estimated for answer in asked) or any(one.is_estimated for one in spent):
-        said.append("~ from an estimated number of tokens")
-    if any(figure.batch > 1 for figure in figures):
-        said.append(BATCHED_NOTE)
-    return said
-
-
-def _cpu_text(host: Mapping[str, Any]) -> str:
-    """The processor of a header; another program may have written anything there."""
-    cpu = host.get("cpu")
-    return f"{cpu.get('model', '?')} ({cpu.get('cores', '?')})" if isinstance(cpu, dict) else "?"
-
-
-def _load_note(state: str, names: str) -> str:
-    """Where the loads of some models found their files (`tui.scoring.glance.cache_state`)."""
-    if state == "cold":
-        return f"LOAD read the files from the disk: {names}"
-    if state == "warm":
-        return f"LOAD found the files in memory: {names}"
-    return f"LOAD found the files partly in memory: {names}"
-
-
-def _measure_notes(told_of: Sequence[tuple[Model, Glance]]) -> list[str]:
-    """Where a load found its files, and whose figures are those of its answers, by model."""
-    said = []
-    for state in ("cold", "warm", "partly"):
-        labels = [
-            model.label
-            for model, glance in told_of
-            if state in map(cache_state, glance.file_caches)
-        ]
-        if labels:
-            said.append(_load_note(state, ", ".join(labels)))
-    local = [(model, glance) for model, glance in told_of if model.engine == "local"]
-    unmeasured = [model.label for model, glance in local if not glance.measured]
-    if unmeasured and len(unmeasured) < len(local):
-        said.append(f"not measured by itself, all is of its answers: {', '.join(unmeasured)}")
-    return said
-
-
-def _price_notes(board: Board, model: Model) -> list[str]:
-    """By which price a model's answers were charged."""
-    price = charges.price_of(_head(board, model))
-    if price is None:
-        return []
-    asked, cached, answered = (
-        "" if amount is None else format_money(amount, price.currency)
-        for amount in (price.input, price.cached_input, price.output)
-    )
-    told = f"{asked} ({cached} cached) + {answered}" if cached else f"{asked} + {answered}"
-    known = ", ".join(part for part in (price.as_of, price.source) if part)
-    source = f" ({known})" if known else ""
-    said = [f"{model.label}: {told} per million tokens of prompt and answer{source}"]
-    return [*said, f"{model.label}: this price is {price.remark}"] if price.remark else said
-
-
-_CONTENDED = {
-    "model": "another model computed",
-    "question": "a person's question went first",
-    "programs": "other programs took them",
-    "threads": "its number of threads changed",
-    "stopped": "its process was stopped",
-    "suspended": "the machine was suspended",
-}
-
-
-def disturbed_note(contenders: Iterable[str]) -> str:
-    """What ``*`` behind a figure means, and who had the cores (`tui.metrics.CONTENDERS`)."""
-    reasons = [_CONTENDED[by] for by in sorted(contenders) if by in _CONTENDED]
-    return "; ".join([DISTURBED_NOTE, *reasons])
-
-
-def _sharing_notes(board: Board) -> list[str]:
-    """Which columns answer with the weights of which model."""
-    held: dict[int, list[str]] = {}
-    for number in board.header.columns_that_share if board.header else ():
-        owner = board.header.models[number]["weights_of"] if board.header else 0
-        held.setdefault(owner, []).append(board.models[number].label)
-    owners = {number: board.models[number].label for number in held}
-    return [
-        f"{', '.join(labels)} use the weights of {owners[number]}, in one worker"
-        if len(labels) > 1
-        else f"{labels[0]} uses the weights of {owners[number]}, in one worker"
-        for number, labels in held.items()
-    ]
-
-
-def _contenders(board: Board) -> set[str]:
-    """Who had the cores of figures that are contended."""
-    found = {a.figures.contended_by for a in board.answers.values() if a.figures}
-    for model in board.models:
-        found |= {load.contended_by for load in model.loads}
-        found |= {measured.contended_by for measured in model.measures}
-    return found
 
 
 def glances(board: Board) -> list[tuple[Model, Glance]]:
@@ -321,7 +169,7 @@ def glances(board: Board) -> list[tuple[Model, Glance]]:
 
 
 def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
-    given = _head(board, model)
+    given = head_of(board, model)
     charge = charge_of(board, model)
     loaded = model.loaded
     return {
@@ -371,7 +219,7 @@ def _figures(model: Model, glance: Glance) -> dict[str, Any]:
 
 def _sampling(board: Board, model: Model) -> dict[str, Any]:
     own = model.loaded.sampling if model.loaded else {}
-    return sampling_of(board.header.settings_of(_head(board, model)), own) if board.header else {}
+    return sampling_of(board.header.settings_of(head_of(board, model)), own) if board.header else {}
 
 
 def _figure_json(name: str, figure: Figure) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tui.host import cpu, extras, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.conversion import disk_remark
 from tui.models.resolved import LOCAL, ResolvedModel
-from tui.run.results import disturbed_note
+from tui.run.result_notes import disturbed_note
 from tui.text.translation import tr
 from tui.text.units import format_size
 

@@ -22,7 +22,7 @@ from tui.events import Answered, Cancelled, Event, Failed, Load, Loaded, Note, a
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.models import column
-from tui.run import results, setup
+from tui.run import result_notes, results, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
 from tui.text.sanitise import one_line
@@ -222,7 +222,7 @@ def _print_footnotes(board: Board, path: Path) -> None:
             tell(f"duibi: {about(model.label, model.failure.message)}")
             if model.failure.next_step:
                 tell(f"  -> {model.failure.next_step}")
-    for note in results.table_notes(board):
+    for note in result_notes.table_notes(board):
         tell(note)
     tell(f"recorded in {path}")
 

@@ -12,7 +12,7 @@ from tui.cli.support.printing import heads, path_text, print_json, table, tables
 from tui.events import json_form
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.run import results
+from tui.run import result_notes, results
 from tui.scoring.stars import stars_of
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
@@ -90,11 +90,11 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
 
 def _notes(board: board_of.Board) -> list[str]:
     """What has to be known of the figures: of the models, and of answers that count for none."""
-    told = results.table_notes(board)
+    told = result_notes.table_notes(board)
     figures = [answer.figures for answer in board.answers.values() if answer.figures]
     marks = {
-        results.DISTURBED_NOTE: any(one.contended for one in figures),
-        results.BATCHED_NOTE: any(one.batch > 1 for one in figures),
+        result_notes.DISTURBED_NOTE: any(one.contended for one in figures),
+        result_notes.BATCHED_NOTE: any(one.batch > 1 for one in figures),
     }
     more = [n for n, is_met in marks.items() if is_met and not any(t.startswith(n) for t in told)]
     return told + more
