@@ -21,9 +21,10 @@ def expected_variant(flags: frozenset[str] | None = None) -> InstructionSet | No
     reach = os.environ.get("ATEN_CPU_CAPABILITY", "").lower()
     for variant in supported(cpu.flags() if flags is None else flags):
         too_much = {"avx2": ("AVX512",), "default": ("AVX512", "AVX2")}.get(reach, ())
-        if variant.capability not in too_much and (
-            origin(variant)[0] or kernel_compiler.compilers()
-        ):
+        if variant.capability in too_much:
+            continue
+        # A compiler is found sooner than a library is looked through.
+        if kernel_compiler.compilers() or origin(variant)[0]:
             return variant
     return None
 

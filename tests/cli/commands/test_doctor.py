@@ -73,7 +73,7 @@ def test_what_survives_a_restart_is_told_for_every_folder(
     ],
 )
 def test_instructions_are_named_and_what_is_missing_for_our_kernels_is_a_step(
-    flags: set[str], state: str, name: str, monkeypatch: pytest.MonkeyPatch
+    alone: Path, flags: set[str], state: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_compiler, "compilers", lambda: ["gcc"])
     monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
@@ -86,7 +86,7 @@ def test_instructions_are_named_and_what_is_missing_for_our_kernels_is_a_step(
     assert own.seen.startswith(f"our own for {name}, compiled " if name else "torch's")
     assert own.next_step == ("" if name else NEEDS)
     monkeypatch.setattr(kernel_compiler, "compilers", list)
-    monkeypatch.setenv("DUIBI_CACHE_DIR", "/nowhere")
+    monkeypatch.setenv("DUIBI_CACHE_DIR", str(alone / "nowhere"))
     without = machine_checks.kernels(frozenset(flags))
     step = "our own, which are faster, need a C compiler (apt install gcc)"
     assert without.next_step == (step if name else NEEDS)

@@ -46,7 +46,7 @@ def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def use(variant: Any, patch: pytest.MonkeyPatch) -> None:
-    library = build._load_variant(variant)
+    library = build._load_variant(variant, kernel_compiler.deadline())
     patch.setattr(build, "_try_load", lambda: (library, ""))
 
 
@@ -162,7 +162,7 @@ def test_a_structure_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch)
     swapped = abi.Bf16Matrix, abi.AttentionArgs, abi.RopeArgs, abi.DecoderLayer, abi.Step
     monkeypatch.setattr(abi, "_STRUCTURES", swapped)
     with pytest.raises(build.KernelsUnavailableError, match=r"AttentionArgs has \d+ bytes"):
-        build._load_variant(HERE[0])
+        build._load_variant(HERE[0], kernel_compiler.deadline())
 
 
 def test_constants_are_those_of_the_header() -> None:

@@ -131,8 +131,7 @@ def _usable_variants() -> list[InstructionSet]:
     return able
 
 
-def _load_variant(variant: InstructionSet, until: float | None = None) -> Any:
-    until = until or kernel_compiler.deadline()
+def _load_variant(variant: InstructionSet, until: float) -> Any:
     _share_openmp()
     made, uncached = _prebuilt(variant), ""
     if made is None:
