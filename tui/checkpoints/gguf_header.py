@@ -156,8 +156,10 @@ class GgufHeader:
             return f"the name of the file says one of {parts} parts, but it is a whole model"
         named = gguf_parts.quantisation_in_name(self.files[0]) if self.files else ""
         bits, stored = _BITS.search(named), _BITS.search(self.stored)
-        is_k = [_K_TYPE in one.upper() for one in (named, self.mixture)]
-        if bits is None or stored is None or (bits[0] == stored[0] and is_k != [True, False]):
+        if bits is None or stored is None:
+            return ""
+        lacks_k = _K_TYPE in named.upper() and _K_TYPE not in self.mixture
+        if bits[0] == stored[0] and not lacks_k:
             return ""
         return f"the name of the file says {named}, its header {self.stored}"
 

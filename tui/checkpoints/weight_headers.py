@@ -97,9 +97,8 @@ def shard_names(folder: Path) -> list[str]:
         indexed = _indexed(folder / index) if (folder / index).is_file() else []
         alone = [single] if (folder / single).is_file() else []
         numbered = _numbered(folder, Path(single).suffix)
-        if indexed and set(indexed) < set(
-            numbered
-        ):  # an index that was cut off, if the others are here
+        # An index that was cut off, if the others are here.
+        if indexed and set(indexed) < set(numbered):
             indexed, numbered = numbered, indexed
         for names in (indexed, alone, numbered):
             if names and all((folder / name).is_file() for name in names):

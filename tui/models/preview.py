@@ -53,8 +53,9 @@ def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
         lines = errors.read().splitlines()
     if done.returncode:
         # Libraries may have spoken before.
-        ended = f"{verb} was ended by {child_process.signal_name(-done.returncode)}"
-        unsaid = ended if done.returncode < 0 else f"{verb} failed"
+        unsaid = f"{verb} failed"
+        if done.returncode < 0:
+            unsaid = f"{verb} was ended by {child_process.signal_name(-done.returncode)}"
         said = next((line for line in lines if line.startswith(_SAID)), unsaid)
         raise UserError(said.removeprefix(_SAID))
     result: list[Any] = json.loads(done.stdout)

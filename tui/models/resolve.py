@@ -87,9 +87,9 @@ def resolve(
     if ref.kind == "folder":
         target, base = split_base(ref.target)
         if base and is_adapter(expand(base)):
-            shown = f"{base}+{target}"
+            meant = f"{base}+{target}"
             raise UserError(
-                f"{target} is no LoRA adapter", f"an adapter stands before its base: {shown}"
+                f"{target} is no LoRA adapter", f"an adapter stands before its base: {meant}"
             )
         folder = existing_path(replace(ref, target=target))
         if is_adapter(folder) or base:
@@ -271,11 +271,15 @@ def _with_adapter(
         raise UserError(f"{target} is no LoRA adapter", f"leave it at {target}")
     found = _folder(ref, base_folder(read_change(folder), base, target), allow_code)
     if found.checkpoint.is_file():
-        raise UserError(
-            f"{found.checkpoint.name} is a GGUF file: no adapter is merged into one",
-            "name the folder of its base as published",
-        )
+        raise _no_adapter_on(found.checkpoint)
     return replace(found, label=f"{display_name(folder)}@{found.dtype}", adapter=folder)
+
+
+def _no_adapter_on(file: Path) -> UserError:
+    return UserError(
+        f"{file.name} is a GGUF file: no adapter is merged into one",
+        "name the folder of its base as published",
+    )
 
 
 def existing_path(ref: Reference) -> Path:
@@ -310,10 +314,7 @@ def _missing(ref: Reference, path: Path) -> UserError:
             f"did you mean {adapter}+./{base}?",
         )
     if base and is_adapter(expand(adapter)) and is_gguf(expand(base)):
-        return UserError(
-            f"{Path(base).name} is a GGUF file: no adapter is merged into one",
-            "name the folder of its base as published",
-        )
+        return _no_adapter_on(Path(base))
     parent = path.parent
     if parent.is_dir():
         names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))

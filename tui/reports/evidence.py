@@ -17,6 +17,7 @@ from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import mean, question_means
+from tui.scoring.glance import reused_share
 from tui.scoring.rank import Comparison, Duel, QuestionPairs, Samples, pair_samples
 from tui.scoring.stars import mirrored
 
@@ -126,6 +127,7 @@ def rater_agreement(merged: MergedSessions) -> RaterAgreement:
 
 
 _KNOWN_PROMPT = 0.9
+"""The share of a prompt from which on it counts as computed before."""
 Figure = Callable[[bd.Answer], float | None]
 """A time or a speed of a complete answer, above 0; None where it was not measured."""
 
@@ -205,7 +207,7 @@ def _had_its_prompt(answer: bd.Answer) -> bool:
     """Whether nearly all of a first prompt was computed before, as of a question that was asked
     twice. Later turns always have what went before."""
     f = answer.figures
-    return f is not None and not answer.turn and f.reused >= _KNOWN_PROMPT * f.prompt_tokens > 0
+    return f is not None and not answer.turn and reused_share([f]) >= _KNOWN_PROMPT
 
 
 def _has_threads(column: ModelColumn) -> bool:

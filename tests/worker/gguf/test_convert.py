@@ -35,6 +35,12 @@ from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load.checkpoint_folder import open_folder
 from tui.worker.load.loader import open_checkpoint
 
+QWEN3_NORMS = {f"blk.{n}.attn_{one}_norm.weight": (16,) for n in range(2) for one in "qk"}
+
+
+def _head_widths(arch: str) -> dict[str, Any]:
+    return {f"{arch}.attention.{one}_length": 16 for one in ("key", "value")}
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
@@ -116,9 +122,9 @@ def test_a_split_model_is_converted_like_a_whole_one(small: Path, tmp_path: Path
 
 
 def test_the_width_of_heads_is_the_files(tmp_path: Path) -> None:
-    norms = {f"blk.{n}.attn_{one}_norm.weight": (16,) for n in range(2) for one in "qk"}
-    widths = {f"qwen3.attention.{one}_length": 16 for one in ("key", "value")}
-    file = write_gguf(tmp_path / "tiny.gguf", arch="qwen3", more=norms, metadata=widths)
+    file = write_gguf(
+        tmp_path / "tiny.gguf", arch="qwen3", more=QWEN3_NORMS, metadata=_head_widths("qwen3")
+    )
     folder = convert(file, tmp_path / "cache")
     assert json.loads((folder / "config.json").read_text())["head_dim"] == 16
 
@@ -129,15 +135,13 @@ def test_the_width_of_experts_is_the_files(tmp_path: Path) -> None:
         f"blk.{n}.ffn_{one}_exps.weight": shape for n in range(2) for one, shape in wide.items()
     }
     routers = {f"blk.{n}.ffn_gate_inp.weight": (2, 64) for n in range(2)}
-    norms = {f"blk.{n}.attn_{one}_norm.weight": (16,) for n in range(2) for one in "qk"}
     file = write_gguf(
         tmp_path / "tiny.gguf",
         arch="qwen3moe",
         without=[f"blk.{n}.ffn_{one}" for n in range(2) for one in wide],
-        more=experts | routers | norms,
-        metadata={
-            "qwen3moe.attention.key_length": 16,
-            "qwen3moe.attention.value_length": 16,
+        more=experts | routers | QWEN3_NORMS,
+        metadata=_head_widths("qwen3moe")
+        | {
             "qwen3moe.expert_count": 2,
             "qwen3moe.expert_used_count": 1,
             "qwen3moe.expert_feed_forward_length": 96,
@@ -168,11 +172,10 @@ def test_attention_is_scaled_as_llama_cpp_does(
         head="none",
         without=[f"blk.{n}.attn_{one}" for n in range(2) for one in ("q", "k", "v", "output")],
         more=norms | narrow | outputs,
-        metadata={
+        metadata=_head_widths("gemma2")
+        | {
             "gemma2.attention.head_count": 8,
             "gemma2.attention.head_count_kv": 4,
-            "gemma2.attention.key_length": 16,
-            "gemma2.attention.value_length": 16,
             "gemma2.attention.sliding_window": 128,
         },
     )
